@@ -1,0 +1,82 @@
+"""What a running task can know and say of its own job.
+
+    @app.task(context=True)
+    def import_rows(job: Context, path: str) -> int: ...
+
+or anywhere below a running task: `current()`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import Any
+
+from tidewheel.errors import Cancelled, ConfigurationError
+from tidewheel.middleware import Job
+from tidewheel.wire.values import NotEncodable, encode
+
+__all__ = ["Context", "current"]
+
+PROGRESS_LIMIT = 16_384
+
+
+class Context:
+    """The run of one job, as its task sees it."""
+
+    __slots__ = ("_cancel", "_report", "job")
+
+    def __init__(self, job: Job, *, report: Callable[[bytes], None] | None = None, cancel: threading.Event | None = None) -> None:
+        self.job = job
+        self._report = report
+        self._cancel = cancel
+
+    @property
+    def id(self) -> str:
+        """The job's id; the same at every attempt, so it can serve as an idempotency key towards others."""
+        return self.job.id
+
+    @property
+    def attempt(self) -> int:
+        """The number of this attempt, from 1."""
+        return self.job.attempt
+
+    @property
+    def max_attempts(self) -> int:
+        return self.job.max_attempts
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether this job's cancellation was asked for."""
+        return self._cancel is not None and self._cancel.is_set()
+
+    def check_cancelled(self) -> None:
+        """Raise `Cancelled` if this job's cancellation was asked for. For loops in code that cannot be interrupted."""
+        if self.cancelled:
+            raise Cancelled("cancelled by request")
+
+    def progress(self, value: Any) -> None:
+        """Say how far it is: any small storable value, as `0.4` or `{"done": 40, "of": 100}`. The last one is kept.
+
+        Raises `TypeError` when it cannot be stored or has more than 16 KiB encoded. Cheap: it is sent with the next beat.
+        """
+        try:
+            data = encode(value)
+        except NotEncodable as error:
+            raise TypeError(f"progress{error.path}: {error}") from None
+        if len(data) > PROGRESS_LIMIT:
+            raise TypeError(f"progress: {len(data)} bytes encoded; at most {PROGRESS_LIMIT} are kept")
+        if self._report is not None:
+            self._report(data)
+
+
+_current: ContextVar[Context | None] = ContextVar("tidewheel_context", default=None)
+
+
+def current() -> Context:
+    """The context of the job that is running here. Raises `ConfigurationError` outside of one."""
+    context = _current.get()
+    if context is None:
+        raise ConfigurationError("no job is running here: tidewheel.current() only works below a running task")
+    return context

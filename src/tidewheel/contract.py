@@ -1,0 +1,299 @@
+"""Everything that an engine ("backend") may implement, with its guarantees. Whoever has read this can write one.
+
+A backend is a folder `backends/<engine>/` with a `connect(url) -> Backend`; each role it fills is one file there. `Broker` and
+`Consumer` are required of everybody; the other roles are asked for once, at wiring, and a missing one fails there.
+
+Common rules. Batch-first: a single call is a batch of one. All calls are sync, may block, and raise `BrokerError`s. Bodies, values
+and errors are opaque bytes. Durations are seconds, moments epoch seconds on the broker's clock, both `float`. A `Broker` may be
+used from many threads. Of a `Consumer`, `claim` may run in one thread while `settle`, `beat` and `owned` run in another, never the
+same verb in two. No client handle may be used across a fork. The ten laws are in docs/reference/contract.md and, as tests, in
+`tidewheel.testing.conformance`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol, runtime_checkable
+
+import msgspec
+
+from tidewheel.core.job import Delivery, Envelope, JobView, State, Token
+from tidewheel.core.outcome import AnyOutcome
+
+__all__ = [
+    "Backend", "Beat", "Broker", "Browse", "CancelAnswer", "Consumer", "Control", "Counts", "Description", "JobFilter", "Progress",
+    "Receipt", "Record", "ResultStore", "Settlement", "Swept", "Verdict", "WorkerInfo",
+]  # fmt: skip
+
+
+class Receipt(msgspec.Struct, frozen=True):
+    """The answer to the publication of one envelope."""
+
+    id: str
+    """The stored job: this one, or the one that already has its id or its key."""
+    created: bool = True
+
+
+class Settlement(msgspec.Struct, frozen=True):
+    """How one delivery ended. `publish` are follow-up jobs, stored in the same atomic step where the engine can."""
+
+    id: str
+    token: Token
+    outcome: AnyOutcome
+    publish: tuple[Envelope, ...] = ()
+
+
+Verdict = Literal["ok", "stale", "gone"]
+"""`ok`: written. `stale`: somebody else's claim is current. `gone`: the job is not running any more. The last two changed nothing."""
+
+
+class Progress(msgspec.Struct, frozen=True):
+    """What a running job says of itself; the last one is kept until it ends."""
+
+    id: str
+    token: Token
+    data: bytes
+
+
+class Beat(msgspec.Struct, frozen=True):
+    """The answer to a beat."""
+
+    owned: int
+    """How many jobs the broker thinks this consumer holds; compared with its own count (law 6)."""
+    cancels: tuple[str, ...] = ()
+    """Ids of held jobs whose cancellation was asked for; repeated at every beat until they are settled."""
+    lost: bool = False
+    """The lease is over: every claim of this consumer was or will be given to others. Take a new incarnation."""
+
+
+class Swept(msgspec.Struct, frozen=True):
+    """What one sweep did, and when the next delayed job is due."""
+
+    promoted: int = 0
+    recovered: int = 0
+    expired: int = 0
+    pruned: int = 0
+    lost_workers: tuple[str, ...] = ()
+
+
+class Counts(msgspec.Struct, frozen=True, kw_only=True):
+    """The depth of one queue."""
+
+    ready: int = 0
+    scheduled: int = 0
+    running: int = 0
+    dead: int = 0
+    oldest: float | None = None
+    """Seconds for which the oldest ready job has been able to start; None: no job is ready."""
+
+
+class Description(msgspec.Struct, frozen=True, kw_only=True):
+    """What this broker is and guarantees at its present settings, in words for `status`, the banner and `doctor`."""
+
+    engine: str
+    version: str
+    url: str
+    """Without passwords."""
+    durability: str
+    """One sentence: what survives what."""
+    level: Literal["volatile", "process", "power loss", "replicated"]
+    notes: tuple[str, ...] = ()
+    """Warnings, each with its mend."""
+
+
+class WorkerInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """A worker's incarnation. `id` is random and never used again."""
+
+    id: str
+    name: str
+    host: str = ""
+    pid: int = 0
+    queues: tuple[str, ...] = ()
+    pool: str = ""
+    concurrency: int = 0
+    started: float = 0.0
+    version: str = ""
+    running: int = 0
+    seen: float | None = None
+
+
+@runtime_checkable
+class Consumer(Protocol):
+    """One worker's session with a broker."""
+
+    lifeline: str | None
+    """Where child processes prove that they live: each locks (flock) a file of its own, `<lifeline>.<pid>`, from its start to its
+    end. None: the engine does not need it."""
+
+    beat_every: float
+    """Seconds between beats that this engine wants."""
+
+    def claim(self, queues: Sequence[str], limit: int, wait: float) -> Sequence[Delivery]:
+        """Take up to `limit` ready jobs, highest priority first, then roughly oldest first; count the delivery.
+
+        Blocks up to `wait` seconds while there is none (0: asks once) and returns early when there is work or on `wake`. Jobs past
+        their `expires` end as expired instead. Queues take turns at being first, so that none starves. A call that raises may have
+        claimed all the same: ask `owned` afterwards.
+        """
+        ...
+
+    def settle(self, batch: Sequence[Settlement]) -> Sequence[Verdict]:
+        """Record how deliveries ended: acknowledgement, result and follow-ups in one atomic step; one verdict each, in order.
+
+        Every write is fenced by the token. Repeating a call is harmless. Raises `BrokerUnavailable` when nothing is known to be
+        recorded: call again.
+        """
+        ...
+
+    def beat(self, progress: Sequence[Progress] = ()) -> Beat:
+        """Keep the lease; report progress (fenced); hear of cancellations."""
+        ...
+
+    def owned(self) -> Sequence[Delivery]:
+        """Every delivery that the broker thinks this consumer holds."""
+        ...
+
+    def wake(self) -> None:
+        """Make a `claim` that is blocked in another thread return now."""
+        ...
+
+    def close(self) -> None:
+        """Give back, uncounted, what was not settled, and end the lease."""
+        ...
+
+
+@runtime_checkable
+class Broker(Protocol):
+    """Keeps envelopes, hands them out, at least once."""
+
+    def open(self) -> None:
+        """Connect, check and migrate. Called once before anything else; raises a `BrokerError` that names the mend."""
+        ...
+
+    def publish(self, batch: Sequence[Envelope]) -> Sequence[Receipt]:
+        """Store the batch, all or nothing, at the level that `describe` tells, before returning. One receipt each, in order.
+
+        An envelope whose id is known, or whose key is taken in its queue, is not stored: its receipt names the job that is.
+        Raises `BrokerFull` or `BrokerUnavailable` (nothing stored) or `PublishUnknown`.
+        """
+        ...
+
+    def consumer(self, info: WorkerInfo) -> Consumer:
+        """Open a worker's session: its lease begins."""
+        ...
+
+    def sweep(self, limit: int = 1000) -> Swept:
+        """Upkeep in small steps: promote due jobs, take back those of dead workers, expire, prune. Safe anywhere, at any time."""
+        ...
+
+    def counts(self, queues: Iterable[str] = ()) -> Mapping[str, Counts]:
+        """Depths by queue; all known queues when none is named."""
+        ...
+
+    def purge(self, queue: str) -> int:
+        """Delete every job of the queue that is not running (dead letters stay). Returns how many."""
+        ...
+
+    def now(self) -> float:
+        """The broker's clock."""
+        ...
+
+    def describe(self) -> Description:
+        """What it guarantees."""
+        ...
+
+    def close(self) -> None:
+        """Release everything. Jobs stay."""
+        ...
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a job's outcome."""
+
+    id: str
+    state: State
+    value: bytes | None = None
+    error: bytes | None = None
+    reason: str = ""
+    finished: float | None = None
+    attempts: int = 0
+    progress: bytes | None = None
+
+
+@runtime_checkable
+class ResultStore(Protocol):
+    """Keeps results for their time to live, and tells who waits for them."""
+
+    def records(self, ids: Sequence[str]) -> Mapping[str, Record]:
+        """The present state of these jobs, live ones too; unknown ids are missing from the answer."""
+        ...
+
+    def wait(self, ids: Sequence[str], timeout: float) -> Mapping[str, Record]:
+        """Block until at least one of these jobs has ended, `wake_waiters` is called, or `timeout` seconds are over. Answers the ended ones."""
+        ...
+
+    def wake_waiters(self) -> None:
+        """Make a blocked `wait` of this process return now."""
+        ...
+
+    def forget(self, ids: Sequence[str]) -> int:
+        """Delete the results of ended jobs. Returns how many."""
+        ...
+
+
+class JobFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which jobs to list; an empty field matches all."""
+
+    state: State | None = None
+    queue: str | None = None
+    task: str | None = None
+    ids: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class Browse(Protocol):
+    """Looks at jobs and workers. For people: CLI and dashboard, never the hot path."""
+
+    def jobs(self, which: JobFilter, limit: int = 50, before: str | None = None) -> Sequence[JobView]:
+        """Jobs, newest first (by id); `before` is the last id of the page before. Without bodies' history."""
+        ...
+
+    def job(self, job_id: str) -> JobView | None:
+        """One job with its history, or None."""
+        ...
+
+    def workers(self) -> Sequence[WorkerInfo]:
+        """The live workers."""
+        ...
+
+
+CancelAnswer = Literal["cancelled", "requested", "ended", "unknown"]
+"""`cancelled`: it had not started and now never will. `requested`: it runs; its worker is told. `ended`, `unknown`: nothing to do."""
+
+
+@runtime_checkable
+class Control(Protocol):
+    """Interferes with jobs."""
+
+    def cancel(self, ids: Sequence[str]) -> Sequence[CancelAnswer]:
+        """Cancel each: atomically when it has not started, as a request when it runs."""
+        ...
+
+    def revive(self, ids: Sequence[str]) -> Sequence[bool]:
+        """Put dead jobs back into their queue with fresh counters; their history stays. False: no such dead letter."""
+        ...
+
+    def bury(self, ids: Sequence[str]) -> Sequence[bool]:
+        """Delete dead letters for good. False: no such dead letter."""
+        ...
+
+
+@dataclass(frozen=True)
+class Backend:
+    """An engine, wired: the broker and whatever other roles it fills."""
+
+    broker: Broker
+    results: ResultStore | None = None
+    browse: Browse | None = None
+    control: Control | None = None

@@ -1,0 +1,1 @@
+"""Bytes <-> values. Pure: nothing here knows brokers, workers or the app."""

@@ -1,0 +1,1 @@
+"""The worker: claims, runs, settles. See ARCHITECTURE.md, "follow one job"."""
