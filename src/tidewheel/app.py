@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import os
 import threading
@@ -10,21 +9,24 @@ import weakref
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from datetime import datetime, timedelta, timezone
-from typing import Any, Concatenate, Literal, ParamSpec, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, Protocol, TypeVar, overload
 
 from tidewheel import backends
-from tidewheel.bridge import Gatherer, Listener
 from tidewheel.context import Context
 from tidewheel.contract import Backend, Browse, CancelAnswer, Control, Counts, Description, Receipt, Record, ResultStore
-from tidewheel.core.job import ENDED, Envelope
+from tidewheel.core.job import Envelope
 from tidewheel.core.options import Options, Retry
 from tidewheel.errors import ConfigurationError, MissingRole, ResultExpired, UnknownJob
 from tidewheel.events import Emitter, Event, JobPublished
 from tidewheel.ids import made_at
+from tidewheel.listener import Listener
 from tidewheel.middleware import Middleware
 from tidewheel.result import Result
 from tidewheel.task import AsyncTask, Call, Task
 from tidewheel.wire.failures import dotted
+
+if TYPE_CHECKING:
+    from tidewheel.bridge import Gatherer
 
 __all__ = ["DEFAULT_URL", "Tidewheel"]
 
@@ -106,8 +108,8 @@ class Tidewheel:
     def task(self, function: Callable[P, R], /) -> Task[P, R]: ...
     @overload
     def task(
-        self, *, context: Literal[True], name: str | None = ..., queue: str | None = ..., priority: int = ..., retry: Retry | int | None = ...,
-        time_limit: float | timedelta | None = ..., soft_time_limit: float | timedelta | None = ...,
+        self, *, context: Literal[True], name: str | None = ..., queue: str | None = ..., priority: int = ...,
+        retry: Retry | int | None = ..., time_limit: float | timedelta | None = ..., soft_time_limit: float | timedelta | None = ...,
         result_ttl: float | timedelta | None = ..., expires: float | timedelta | None = ...,
     ) -> ContextTaskDecorator: ...  # fmt: skip
     @overload
@@ -140,9 +142,8 @@ class Tidewheel:
         with self._lock:
             other = self._tasks.get(task.name)
             if other is not None and _origin(other.function) != _origin(task.function):
-                raise ConfigurationError(
-                    f"two tasks are named {task.name!r}: {_origin(other.function)} and {_origin(task.function)}; give one of them another name="
-                )
+                first, second = _origin(other.function), _origin(task.function)
+                raise ConfigurationError(f"two tasks are named {task.name!r}: {first} and {second}; give one of them another name=")
             self._tasks[task.name] = task
         return task
 
@@ -167,6 +168,8 @@ class Tidewheel:
             return []
         gatherer = self._gatherer
         if gatherer is None:
+            from tidewheel.bridge import Gatherer  # asyncio is a third of the cost of importing Tidewheel: only who awaits pays it
+
             gatherer = self._gatherer = Gatherer(self._publish)
         return self._results(calls, await gatherer.publish([c.envelope for c in calls]))
 
@@ -202,9 +205,9 @@ class Tidewheel:
         made = made_at(job_id)
         if made is None:
             raise UnknownJob(f"{job_id!r} is not a job id", job_id)
-        when = datetime.fromtimestamp(made, timezone.utc)
+        when = f"{datetime.fromtimestamp(made, timezone.utc):%Y-%m-%d %H:%M:%S} UTC"
         if self.backend.broker.now() - made > self.defaults.result_ttl:
-            raise ResultExpired(f"nothing is kept of job {job_id} (made {when:%Y-%m-%d %H:%M:%S} UTC): its result's time to live is over", job_id)
+            raise ResultExpired(f"nothing is kept of job {job_id} (made {when}): its result's time to live is over", job_id)
         raise UnknownJob(f"no job {job_id} is known to {backends.mask(self.url)}", job_id)
 
     def watch(self, job_id: str) -> Future[Record]:
@@ -221,14 +224,9 @@ class Tidewheel:
 
     async def arecord(self, job_id: str) -> Record:
         """The job's record once it has ended."""
-        record = await asyncio.to_thread(self.record, job_id)
-        if record.state in ENDED:
-            return record
-        future = self.watch(job_id)
-        try:
-            return await asyncio.wrap_future(future)
-        finally:
-            self.unwatch(job_id, future)
+        from tidewheel.bridge import ended
+
+        return await ended(self, job_id)
 
     def cancel(self, *ids: str) -> Sequence[CancelAnswer]:
         """Cancel jobs: see `Result.cancel`."""
@@ -270,6 +268,10 @@ class Tidewheel:
         return self._errors
 
     # -- wiring -------------------------------------------------------------------------------------------------------
+
+    def absolute_url(self) -> str:
+        """The broker's URL; what is relative in it is relative to this process's working directory."""
+        return backends.absolute(self.url)
 
     @property
     def backend(self) -> Backend:
@@ -349,7 +351,7 @@ def _unknown(*args: Any, **kwargs: Any) -> Any:
 
 def _drop_all() -> None:
     for app in list(_apps):
-        app._forget_connections()
+        app._forget_connections()  # pyright: ignore[reportPrivateUsage]
 
 
 if hasattr(os, "register_at_fork"):

@@ -230,7 +230,7 @@ class ResultStore(Protocol):
         ...
 
     def wait(self, ids: Sequence[str], timeout: float) -> Mapping[str, Record]:
-        """Block until at least one of these jobs has ended, `wake_waiters` is called, or `timeout` seconds are over. Answers the ended ones."""
+        """Block until one of these jobs has ended, `wake_waiters` is called, or `timeout` seconds are over. Answers those that ended."""
         ...
 
     def wake_waiters(self) -> None:

@@ -18,7 +18,8 @@
          ├─ ResultExpired         it ended, and its result's time to live is over
          └─ ResultTimeout         (also TimeoutError) not ended yet
 
-    Steering, raised inside a task:
+Steering, raised inside a task:
+
      RetryIn(seconds)  again later, spends an attempt     Snooze(seconds)  again later, spends none
      Abort(reason)     dead now, no further attempt       SoftTimeLimit    raised in the task at its soft limit
      Cancelled         (BaseException) raised in the task when its cancellation was asked for
@@ -26,6 +27,8 @@
 """
 
 from __future__ import annotations
+
+from datetime import timedelta
 
 import msgspec
 
@@ -132,25 +135,33 @@ class ResultTimeout(JobError, TimeoutError):
     """The job has not ended within the time given. It goes on; ask again or cancel it."""
 
 
+def _delay(what: str, delay: float | timedelta) -> float:
+    """Seconds; a moment that is over already is now."""
+    value = delay.total_seconds() if isinstance(delay, timedelta) else float(delay)
+    if not value < 1e11:
+        raise ValueError(f"{what}({delay!r}): expected seconds or a timedelta")
+    return max(0.0, value)
+
+
 class RetryIn(Exception):
     """Raise in a task: run it again in `delay` seconds and count an attempt (what a `Retry-After` header asks for).
 
     When no attempt is left the job is dead. `reason` goes into the job's history.
     """
 
-    def __init__(self, delay: float, reason: str = "") -> None:
-        super().__init__(reason or f"retry in {delay:g} s")
-        self.delay = float(delay)
+    def __init__(self, delay: float | timedelta, reason: str = "") -> None:
+        self.delay = _delay("RetryIn", delay)
         self.reason = reason
+        super().__init__(reason or f"retry in {self.delay:g} s")
 
 
 class Snooze(Exception):
     """Raise in a task: not now. Run it again in `delay` seconds, without spending an attempt."""
 
-    def __init__(self, delay: float, reason: str = "") -> None:
-        super().__init__(reason or f"snooze {delay:g} s")
-        self.delay = float(delay)
+    def __init__(self, delay: float | timedelta, reason: str = "") -> None:
+        self.delay = _delay("Snooze", delay)
         self.reason = reason
+        super().__init__(reason or f"snooze {self.delay:g} s")
 
 
 class Abort(Exception):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import re
 
 from tidewheel.contract import Backend
@@ -21,6 +22,13 @@ def connect(url: str) -> Backend:
         raise ConfigurationError(f"broker URL {mask(url)!r}: unknown engine; use one of {known} (for example sqlite:///tidewheel.db)")
     backend: Backend = importlib.import_module(f"tidewheel.backends.{engine}").connect(url)
     return backend
+
+
+def absolute(url: str) -> str:
+    """The same URL with a relative file path made absolute, fit for another process."""
+    if url.startswith("sqlite:///") and not url.startswith("sqlite:////"):
+        return "sqlite:///" + os.path.abspath(url[len("sqlite:///") :])
+    return url
 
 
 def mask(url: str) -> str:

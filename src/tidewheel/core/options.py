@@ -69,8 +69,8 @@ class Retry(msgspec.Struct, frozen=True, omit_defaults=True):
         msgspec.structs.force_setattr(self, "never", _names("never", self.never))
         msgspec.structs.force_setattr(self, "delay", seconds("Retry delay", self.delay))
         msgspec.structs.force_setattr(self, "max_delay", seconds("Retry max_delay", self.max_delay))
-        if not isinstance(self.factor, (int, float)) or self.factor < 1:
-            raise ConfigurationError(f"Retry(factor={self.factor!r}): expected a number from 1 on")
+        if isinstance(self.factor, bool) or not isinstance(self.factor, (int, float)) or not 1 <= self.factor <= 100:
+            raise ConfigurationError(f"Retry(factor={self.factor!r}): expected a number from 1 to 100")
 
     def matches(self, names: Iterable[str]) -> bool:
         """Whether an exception with these class names (its own and its bases') is tried again."""
@@ -177,3 +177,26 @@ def _retry(value: object) -> Retry:
 def _aware(name: str, value: object) -> None:
     if isinstance(value, datetime) and value.tzinfo is None:
         raise ConfigurationError(f"{name}={value!r}: the datetime needs a time zone, e.g. datetime.now(timezone.utc)")
+
+
+class Overrides(msgspec.Struct, omit_defaults=True):
+    """Options given at the call, as they travel in a header (JSON)."""
+
+    retry: Retry | msgspec.UnsetType = msgspec.UNSET
+    time_limit: float | msgspec.UnsetType | None = msgspec.UNSET
+    soft_time_limit: float | msgspec.UnsetType | None = msgspec.UNSET
+    result_ttl: float | msgspec.UnsetType = msgspec.UNSET
+
+
+_overrides = msgspec.json.Decoder(Overrides)
+
+
+def effective(declared: Options, header: str | None) -> Options:
+    """The options of one job: what its task declares, overridden by what its call gave. Raises `ValueError` for a broken header."""
+    if header is None:
+        return declared
+    try:
+        given = _overrides.decode(header)
+    except (msgspec.DecodeError, ConfigurationError) as error:
+        raise ValueError(f"the options in its header are broken: {error}") from None
+    return msgspec.structs.replace(declared, **{f: v for f in TRAVELLING if (v := getattr(given, f)) is not msgspec.UNSET})

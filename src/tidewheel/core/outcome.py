@@ -176,6 +176,8 @@ def decide(
             return Dead("undecodable", error, ttl=ttl)
         case BadArguments(error):
             return Dead("bad arguments", error, ttl=ttl)
+        case _:
+            pass
     if cancelled:
         return Cancelled(ttl)
     match ending:

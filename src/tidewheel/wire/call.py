@@ -23,7 +23,7 @@ def encode_call(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:
 def decode_call(body: bytes) -> tuple[list[Any], dict[str, Any]]:
     """The plain arguments. Raises `ValueError` for bytes that are not a call, `NotImplementedError` for a newer version of one."""
     call = decode(body)
-    if not isinstance(call, list) or len(call) < 3 or not isinstance(call[0], int):
+    if not isinstance(call, list) or len(call) < 3 or type(call[0]) is not int or call[0] < 1:
         raise ValueError("not a call: expected [version, args, kwargs]")
     if call[0] > VERSION:
         raise NotImplementedError(f"a call of version {call[0]}; this Tidewheel reads up to version {VERSION}")

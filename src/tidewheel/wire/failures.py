@@ -34,7 +34,11 @@ def record(error: BaseException, *, with_traceback: bool = True) -> ErrorRecord:
             trace = "".join(tb.format_exception(error))[-LIMIT:]
         except Exception as broken:
             trace = f"<its traceback could not be formatted: {type(broken).__name__}>"
-    return ErrorRecord(type=dotted(type(error)), message=_clean(message), traceback=_clean(trace), args=_plain(error.args))
+    try:
+        args = _plain(error.args)
+    except Exception:  # a class may make a property of it
+        args = None
+    return ErrorRecord(type=_clean(dotted(type(error))), message=_clean(message), traceback=_clean(trace), args=args)
 
 
 def encode_error(error: BaseException | ErrorRecord) -> bytes:
@@ -47,7 +51,7 @@ def decode_error(data: bytes | None) -> ErrorRecord | None:
         return None
     try:
         return _decoder.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return ErrorRecord(type="tidewheel.errors.ErrorRecord", message="the stored error could not be decoded")
 
 
@@ -67,10 +71,15 @@ def rebuild(error: ErrorRecord, known: Mapping[str, type[BaseException]]) -> Bas
 
 def _plain(args: tuple[Any, ...]) -> tuple[Any, ...] | None:
     """The arguments if all of them are small plain values, else None."""
-    fits = all(
-        a is None or type(a) in (bool, float) or (type(a) is int and -(2**63) <= a < 2**64) or (type(a) is str and len(a) < 1024) for a in args
-    )
-    return tuple(_clean(a) if type(a) is str else a for a in args) if fits and len(args) < 16 else None
+    if len(args) >= 16 or not all(map(_is_plain, args)):
+        return None
+    return tuple(_clean(a) if type(a) is str else a for a in args)
+
+
+def _is_plain(value: Any) -> bool:
+    if type(value) is int:
+        return -(2**63) <= value < 2**64
+    return value is None or type(value) in (bool, float) or (type(value) is str and len(value) < 1024)
 
 
 def _clean(text: str) -> str:

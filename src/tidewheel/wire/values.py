@@ -8,6 +8,8 @@ annotation is the plain form (a dataclass comes back as a dict, a UUID as text).
 from __future__ import annotations
 
 import sys
+import typing
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -32,16 +34,18 @@ def _pydantic_base() -> type | None:
 def _encode_other(value: Any) -> Any:
     base = _pydantic_base()
     if base is not None and isinstance(value, base):
-        return value.model_dump(mode="json")  # type: ignore[attr-defined]
+        return value.model_dump(mode="json", by_alias=True, round_trip=True)  # type: ignore[attr-defined]
     raise NotImplementedError(f"objects of type {type(value).__module__}.{type(value).__qualname__} cannot be stored")
 
 
 def _decode_other(kind: type, value: Any) -> Any:
+    plain = typing.get_origin(kind) or kind
+    if isinstance(plain, type) and isinstance(value, plain):
+        return value  # what msgspec does not know, such as Iterable[int], is let through where it fits
     base = _pydantic_base()
     if base is not None and isinstance(kind, type) and issubclass(kind, base):
-        return kind.model_validate(value)  # type: ignore[attr-defined]
-    if isinstance(kind, type) and isinstance(value, kind):
-        return value
+        # As JSON, because that is how it was dumped: a strict model takes a datetime's text from JSON only.
+        return kind.model_validate_json(msgspec.json.encode(value))  # type: ignore[attr-defined]
     raise NotImplementedError(f"values cannot be turned into {kind!r}; annotate with a type that can be stored")
 
 
@@ -88,8 +92,8 @@ def _explain(value: Any, error: BaseException, path: str = "", depth: int = 0) -
             parts = [(f"[{k!r}]", v) for k, v in value.items()]
         elif isinstance(value, (list, tuple)):
             parts = [(f"[{i}]", v) for i, v in enumerate(value)]
-        elif hasattr(value, "__dataclass_fields__"):
-            parts = [(f".{name}", getattr(value, name, None)) for name in value.__dataclass_fields__]
+        else:
+            parts = [(f".{name}", getattr(value, name, None)) for name in _field_names(type(value))]
     for step, part in parts:
         try:
             _encoder.encode(part)
@@ -100,3 +104,9 @@ def _explain(value: Any, error: BaseException, path: str = "", depth: int = 0) -
     if isinstance(error, OverflowError):
         return NotEncodable("an integer of more than 64 bits cannot be stored; pass it as text", path)
     return NotEncodable(str(error)[:500], path)
+
+
+def _field_names(kind: type) -> Iterable[str]:
+    """The fields of a dataclass, a msgspec Struct or an attrs class; of anything else none."""
+    attrs = [a.name for a in getattr(kind, "__attrs_attrs__", ())]
+    return getattr(kind, "__dataclass_fields__", None) or getattr(kind, "__struct_fields__", None) or attrs

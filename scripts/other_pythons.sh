@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# Runs the fast tests and the worker's on each other Python from 3.12 on that is installed, in virtual environments of their own.
+set -eu
+cd "$(dirname "$0")/.."
+main=$(.venv/bin/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+for version in 3.12 3.13 3.14; do
+    [ "$version" != "$main" ] || continue
+    python=
+    for candidate in "python$version" "${PYENV_ROOT:-$HOME/.pyenv}"/versions/"$version".*/bin/python"$version"; do
+        if "$candidate" -c '' 2>/dev/null; then python=$candidate; break; fi  # a pyenv shim may exist and yet not run
+    done
+    if [ -z "$python" ]; then
+        echo "other Pythons: $version is not installed here"
+        continue
+    fi
+    scripts/venv.sh ".venv-$version" "$python"
+    echo "other Pythons: $version"
+    ".venv-$version/bin/python" -m pytest -n 2 --dist loadfile -m fast
+    ".venv-$version/bin/python" -m pytest -m "not kill and not slow" tests/worker
+done

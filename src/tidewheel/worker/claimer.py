@@ -1,0 +1,125 @@
+"""Claims: one thread that asks the broker for as many jobs as can soon start, and gives them to the executors."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+
+from tidewheel.contract import Consumer, Settlement
+from tidewheel.core.job import Delivery
+from tidewheel.core.limits import is_suspect
+from tidewheel.core.outcome import Again
+from tidewheel.errors import BrokerError
+from tidewheel.worker.hub import Hub
+from tidewheel.worker.ledger import Ledger
+from tidewheel.worker.pause import Pause
+from tidewheel.worker.settler import Settler
+
+log = logging.getLogger("tidewheel.worker")
+
+WAIT = 5.0
+"""Seconds that one claim may block; only how often an idle worker makes sure that it is idle."""
+
+
+class Claimer:
+    """One thread, from `start` until `stop`."""
+
+    def __init__(
+        self,
+        consumer: Callable[[], Consumer],
+        queues: Sequence[str],
+        ledger: Ledger,
+        hub: Hub,
+        settler: Settler,
+        *,
+        trouble: Callable[[BrokerError | None], None],
+        called: Callable[[], None],
+        idle: Callable[[], None] | None = None,
+    ) -> None:
+        self._consumer = consumer
+        self._queues = queues
+        self._ledger = ledger
+        self._hub = hub
+        self._settler = settler
+        self._trouble = trouble
+        self._called = called
+        self._idle = idle
+        self._stopping = threading.Event()
+        self._reconcile = False
+        self._thread = threading.Thread(target=self._run, name="tidewheel-claimer", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Claim no more. Returns when the last claim has been entered in the ledger."""
+        self._stopping.set()
+        self._consumer().wake()
+        with self._ledger.lock:
+            self._ledger.room.notify_all()
+        self._thread.join(30)
+
+    def reconcile(self) -> None:
+        """Ask the broker what it thinks we own, before the next claim (law 6)."""
+        self._reconcile = True
+        self._consumer().wake()
+        with self._ledger.lock:
+            self._ledger.room.notify_all()
+
+    def _run(self) -> None:
+        pause = Pause()
+        while not self._stopping.is_set():
+            try:
+                if self._reconcile:
+                    self._adopt()
+                self._claim()
+            except BrokerError as error:
+                # The call may have claimed all the same: what it claimed is found when the broker answers again.
+                self._reconcile = True
+                self._trouble(error)
+                self._stopping.wait(pause.longer())
+            except Exception:
+                self._reconcile = True
+                log.exception("claiming failed")
+                self._stopping.wait(pause.longer())
+            else:
+                pause.over()
+
+    def _claim(self) -> None:
+        limit = self._ledger.appetite(self._settler.unsettled())
+        if limit == 0:
+            with self._ledger.lock:
+                if self._ledger.appetite(self._settler.unsettled()) == 0 and not self._stopping.is_set() and not self._reconcile:
+                    self._ledger.room.wait(0.5 if self._ledger.held() else 5.0)
+            return
+        deliveries = self._consumer().claim(self._queues, limit, 0.0 if self._idle is not None else WAIT)
+        self._trouble(None)
+        self._called()
+        if deliveries:
+            self._hub.dispatch(self._ledger.accept(self._one_suspect(deliveries)))
+        elif self._idle is not None and not self._ledger.held() and not self._settler.unsettled():
+            self._idle()
+            self._stopping.wait()
+
+    def _one_suspect(self, deliveries: Sequence[Delivery]) -> Sequence[Delivery]:
+        """Keep at most one suspect, last; the others would be hit if it kills this worker."""
+        suspects = [d for d in deliveries if is_suspect(d.losses)]
+        if not suspects:
+            return deliveries
+        for delivery in suspects[1:]:
+            self._settler.add(Settlement(delivery.envelope.id, delivery.token, Again("returned", 1.0)))
+        return [d for d in deliveries if not is_suspect(d.losses)] + suspects[:1]
+
+    def _adopt(self) -> None:
+        """Take what the broker thinks we own and we do not know of. It never started: its claim's answer was lost."""
+        owned = self._consumer().owned()
+        self._reconcile = False
+        unknown = [
+            d
+            for d in owned
+            if not self._ledger.holds((d.envelope.id, d.token.claim)) and not self._settler.holds(d.envelope.id, d.token.claim)
+        ]
+        if unknown:
+            log.info("adopting %d jobs whose claim was not answered", len(unknown))
+            self._hub.dispatch(self._ledger.accept(unknown))

@@ -1,0 +1,276 @@
+"""One delivery, from bytes to `Outcome`: a list of named steps.
+
+    look up → decode → bind and convert → (middleware → call → middleware) → encode → decide
+
+An `Execution` is one run. Pools call `call` or `acall` where the function shall run, and then `outcome`. Whatever user code does, it
+ends in exactly one `Ending`; nothing that it raises leaves this module.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import random
+import threading
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import TYPE_CHECKING, Any
+
+from tidewheel import events
+from tidewheel.context import Context, _current
+from tidewheel.core.job import Delivery
+from tidewheel.core.options import Options, effective
+from tidewheel.core.outcome import (
+    Again,
+    AnyEnding,
+    AnyOutcome,
+    AskedAbort,
+    AskedRetry,
+    AskedSnooze,
+    BadArguments,
+    Cancelled,
+    Counters,
+    Dead,
+    Interrupted,
+    OverTime,
+    Raised,
+    Returned,
+    Stopped,
+    Succeeded,
+    Undecodable,
+    UnknownTask,
+    decide,
+)
+from tidewheel.core.options import class_names
+from tidewheel.errors import Abort, ErrorRecord, HardTimeLimit, InvalidArguments, RetryIn, Snooze
+from tidewheel.errors import Cancelled as CancelledInTask
+from tidewheel.middleware import CallNext, Job, around_async, around_sync
+from tidewheel.task import OVERRIDES, Task
+from tidewheel.wire.call import decode_call
+from tidewheel.wire.failures import decode_error, encode_error
+from tidewheel.wire.values import NotEncodable, encode
+from tidewheel.worker.frames import Key, Why
+
+if TYPE_CHECKING:
+    from tidewheel.app import Tidewheel
+
+log = logging.getLogger("tidewheel.executor")
+
+
+class Kitchen:
+    """What every run in this executor shares: the app's tasks with their composed middleware, and its listeners."""
+
+    def __init__(self, app: Tidewheel) -> None:
+        self.app = app
+        self.emitter = app.events
+        self.result_limit = app.result_limit
+        self._ready: dict[str, tuple[Task[..., Any], CallNext, bool]] = {}
+
+    def recipe(self, name: str) -> tuple[Task[..., Any], CallNext, bool] | None:
+        """The task, its call inside the middleware, and whether that answers an awaitable; None for an unknown name."""
+        found = self._ready.get(name)
+        if found is None:
+            task = self.app.tasks.get(name)
+            if task is None:
+                return None
+            found = self._ready[name] = (task, *_compose(task, self.app.middleware))
+        return found
+
+
+def _compose(task: Task[..., Any], layers: list[Any]) -> tuple[CallNext, bool]:
+    function = task.function
+
+    def call(job: Job) -> Any:
+        if task.takes_context:
+            return function(_current.get(), *job.args, **job.kwargs)
+        return function(*job.args, **job.kwargs)
+
+    if inspect.iscoroutinefunction(function):
+        return around_async(layers, call), True
+    return around_sync(layers, call)
+
+
+class Execution:
+    """One run of one delivery."""
+
+    __slots__ = (
+        "_began", "_call", "_kitchen", "_options", "_task", "cancel", "context", "delivery", "duration", "ending", "is_async", "job",
+        "key", "why",
+    )  # fmt: skip
+
+    def __init__(self, kitchen: Kitchen, delivery: Delivery, report: Callable[[Key, bytes], None]) -> None:
+        self.delivery = delivery
+        self.key: Key = (delivery.envelope.id, delivery.token.claim)
+        self.ending: AnyEnding | None = None
+        self.why: Why | None = None
+        """Why it was interrupted, once it was."""
+        self.cancel = threading.Event()
+        self.duration = 0.0
+        self._kitchen = kitchen
+        self._began = time.perf_counter()
+        self.is_async = False
+        self._options = Options()
+        self._prepare(kitchen, delivery, report)
+
+    def _prepare(self, kitchen: Kitchen, delivery: Delivery, report: Callable[[Key, bytes], None]) -> None:
+        envelope = delivery.envelope
+        recipe = kitchen.recipe(envelope.task)
+        if recipe is None:
+            text = f"no task {envelope.task!r} in this worker's app; it has: {', '.join(sorted(kitchen.app.tasks)[:20]) or 'none'}"
+            error = ErrorRecord(type="tidewheel.errors.ConfigurationError", message=text)
+            self.ending = UnknownTask(max(0.0, time.time() - delivery.published), encode_error(error))
+            return
+        self._task, self._call, self.is_async = recipe
+        try:
+            self._options = effective(self._task.declared, envelope.headers.get(OVERRIDES)) if envelope.headers else self._task.declared
+            args, kwargs = decode_call(envelope.body)
+        except NotImplementedError as error:  # a newer version than ours: another worker may read it
+            self.ending = UnknownTask(max(0.0, time.time() - delivery.published), encode_error(ErrorRecord(type="ValueError", message=str(error))))
+            return
+        except ValueError as error:
+            self.ending = Undecodable(encode_error(ErrorRecord(type="ValueError", message=str(error))))
+            return
+        try:
+            bound_args, bound_kwargs = self._task.bind(args, kwargs)
+        except InvalidArguments as error:
+            self.ending = BadArguments(encode_error(ErrorRecord(type="tidewheel.errors.InvalidArguments", message=str(error))))
+            return
+        except Exception as error:  # a user type's own conversion failed in its own way
+            self.ending = BadArguments(encode_error(error))
+            return
+        self.job = Job(
+            id=envelope.id, task=envelope.task, args=bound_args, kwargs=bound_kwargs, queue=envelope.queue, priority=envelope.priority,
+            attempt=delivery.attempt, max_attempts=self._options.retry.attempts, published=delivery.published, headers=envelope.headers,
+        )  # fmt: skip
+        key = self.key
+        self.context = Context(self.job, report=lambda data: report(key, data), cancel=self.cancel)
+        if kitchen.emitter.wants(events.JobStarted):
+            waited = max(0.0, time.time() - (envelope.due if envelope.due is not None else delivery.published))
+            started = events.JobStarted(id=envelope.id, task=envelope.task, queue=envelope.queue, attempt=delivery.attempt, waited=waited)
+            kitchen.emitter.emit(started)
+
+    # -- where the function runs --------------------------------------------------------------------------------------
+
+    def call(self, drive: Callable[[Coroutine[Any, Any, Any]], Any]) -> None:
+        """Run it on this thread. `drive` runs the coroutine of an `async def` task to its end."""
+        if self.ending is not None:
+            return
+        token = _current.set(self.context)
+        try:
+            value = drive(self._awaited()) if self.is_async else self._call(self.job)
+            self.ending = self._value(value)
+        except BaseException as error:
+            self.ending = self._raised(error)
+        finally:
+            _current.reset(token)
+
+    async def acall(self) -> None:
+        """Run an `async def` task in the running event loop."""
+        if self.ending is not None:
+            return
+        token = _current.set(self.context)
+        try:
+            self.ending = self._value(await self._awaited())
+        except GeneratorExit:  # the loop is being closed under us
+            raise
+        except BaseException as error:
+            self.ending = self._raised(error)
+        finally:
+            _current.reset(token)
+
+    async def _awaited(self) -> Any:
+        answer: Awaitable[Any] = self._call(self.job)
+        return await answer
+
+    # -- what it means ------------------------------------------------------------------------------------------------
+
+    def _value(self, value: Any) -> AnyEnding:
+        if value is None or self._options.result_ttl == 0:
+            return Returned(None)
+        # A result that cannot be kept does not make a done job undone: it is never run again because of its result.
+        try:
+            data = encode(value)
+        except NotEncodable as error:
+            log.warning("the result of %s[%s] is not kept: %s%s: %s", self.job.task, self.job.id, "result", error.path, error)
+            return Returned(None)
+        if len(data) > self._kitchen.result_limit:
+            log.warning("the result of %s[%s] is not kept: %d bytes, the limit is %d", self.job.task, self.job.id, len(data), self._kitchen.result_limit)
+            return Returned(None)
+        return Returned(data)
+
+    def _raised(self, error: BaseException) -> AnyEnding:
+        if isinstance(error, (CancelledInTask, asyncio.CancelledError)):
+            if self.why == "interrupt":
+                return Interrupted()
+            if self.why == "hard":
+                return OverTime(self._over_time())
+            if self.why == "cancel" or isinstance(error, CancelledInTask):
+                return Stopped()
+        if isinstance(error, HardTimeLimit):
+            return OverTime(self._over_time())
+        if isinstance(error, RetryIn):
+            return AskedRetry(max(0.0, error.delay), encode_error(error))
+        if isinstance(error, Snooze):
+            return AskedSnooze(max(0.0, error.delay))
+        if isinstance(error, Abort):
+            return AskedAbort(encode_error(error.__cause__ or error))
+        return Raised(encode_error(error), class_names(type(error)))
+
+    def _over_time(self) -> bytes:
+        limit = self._options.time_limit
+        text = f"ran longer than its time limit of {limit:g} s" if limit is not None else "ran longer than the worker's time limit"
+        return encode_error(ErrorRecord(type="tidewheel.errors.HardTimeLimit", message=text))
+
+    def escaped(self, error: BaseException) -> None:
+        """An interruption struck outside of the call's own net: before it began, or after its ending was known (then that stands)."""
+        if self.ending is None:
+            self.ending = self._raised(error)
+
+    def outcome(self) -> AnyOutcome:
+        """Decide. Called once, after the run."""
+        self.duration = time.perf_counter() - self._began
+        delivery = self.delivery
+        counters = Counters(delivery.attempts, delivery.strikes, delivery.losses)
+        if self.ending is None:
+            self.ending = Interrupted()
+        outcome = decide(
+            self.ending, counters, self._options.retry, ttl=self._options.result_ttl, cancelled=self.cancel.is_set(), dice=random.random()
+        )
+        tell(self._kitchen.emitter, delivery, outcome, self.duration)
+        return outcome
+
+
+def tell(emitter: events.Emitter, delivery: Delivery, outcome: AnyOutcome, duration: float) -> None:
+    """Emit the event of an outcome to whoever listens."""
+    kind = EVENT_OF[type(outcome)]
+    if emitter.wants(kind):
+        emitter.emit(event_of(delivery, outcome, duration))
+
+
+EVENT_OF: dict[type, type[events.JobEvent]] = {
+    Succeeded: events.JobSucceeded,
+    Again: events.JobRetried,
+    Dead: events.JobFailed,
+    Cancelled: events.JobCancelled,
+}
+
+
+def event_of(delivery: Delivery, outcome: AnyOutcome, duration: float) -> events.JobEvent:
+    """The event that an outcome is."""
+    e = delivery.envelope
+    match outcome:
+        case Succeeded():
+            return events.JobSucceeded(id=e.id, task=e.task, queue=e.queue, attempt=delivery.attempt, duration=duration)
+        case Again():
+            return events.JobRetried(
+                id=e.id, task=e.task, queue=e.queue, attempt=delivery.attempt, why=outcome.event, delay=outcome.delay, duration=duration,
+                error=decode_error(outcome.error),
+            )  # fmt: skip
+        case Dead():
+            return events.JobFailed(
+                id=e.id, task=e.task, queue=e.queue, attempt=delivery.attempt, reason=outcome.reason, duration=duration,
+                error=decode_error(outcome.error),
+            )  # fmt: skip
+        case _:
+            return events.JobCancelled(id=e.id, task=e.task, queue=e.queue)

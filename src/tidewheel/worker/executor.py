@@ -1,0 +1,223 @@
+"""An executor: the child process in which user code runs.
+
+One thread reads what the worker says and hands it to the pool; the pool runs jobs; whoever ends one sends its outcome at once, with
+a `send` of its own. So an outcome lies in the kernel's buffer the moment it exists, and survives whatever happens to this process.
+When the worker is gone, so is the executor: at the end of its socket, and on Linux by `PR_SET_PDEATHSIG`.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import operator
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from tidewheel.core.job import Delivery
+from tidewheel.core.options import NO_RETRY
+from tidewheel.core.outcome import Counters, Stopped, decide
+from tidewheel.errors import ConfigurationError
+from tidewheel.events import ALL_EVENTS
+from tidewheel.pools.seam import Pool
+from tidewheel.worker.execute import Execution, Kitchen, tell
+from tidewheel.worker.frames import (
+    Bloated,
+    Decoder,
+    Ended,
+    Key,
+    Quit,
+    Ready,
+    Reported,
+    Returned,
+    Run,
+    Setup,
+    Started,
+    Stop,
+    TakeBack,
+    Tell,
+    ToExecutor,
+    frame,
+)
+from tidewheel.worker.lifeline import hold
+
+if TYPE_CHECKING:
+    from tidewheel.app import Tidewheel
+
+log = logging.getLogger("tidewheel.executor")
+
+_events = msgspec.msgpack.Decoder(functools.reduce(operator.or_, ALL_EVENTS))
+
+
+class Executor:
+    """Serves one worker over `sock` until told to quit. `run` belongs to the main thread (of the process, for `processes`)."""
+
+    def __init__(self, app: Tidewheel, sock: socket.socket, *, inline: bool = False) -> None:
+        self._kitchen = Kitchen(app)
+        self._sock = sock
+        self._sending = threading.Lock()
+        self._decoder = Decoder(ToExecutor)
+        self._pool: Pool | None = None
+        self._announce = False
+        self._inline = inline
+        self._max_memory: int | None = None
+        self._looked = 0.0
+        self._configured = threading.Event()
+        self._gone = False
+
+    def run(self) -> None:
+        threading.Thread(target=self._read, name="tidewheel-reader", daemon=True).start()
+        self._configured.wait()
+        if self._pool is not None:
+            self._send([Ready(os.getpid())])
+            self._pool.run()
+        self._sock.close()
+
+    # -- what the worker says -----------------------------------------------------------------------------------------
+
+    def _read(self) -> None:
+        try:
+            while data := self._sock.recv(262_144):
+                self._take(data)
+        except OSError:
+            pass  # ECONNRESET means the same as the end
+        except Exception:
+            log.exception("an executor could not understand its worker")
+        # The worker is gone, or has closed our socket because we ended: nothing that still runs may outlive it.
+        self._gone = True
+        if not self._inline:
+            os._exit(0)
+        self._configured.set()
+        if self._pool is not None:
+            self._pool.quit()
+
+    def _take(self, data: bytes) -> None:
+        for message in self._decoder.feed(data):
+            match message:
+                case Run(jobs):
+                    self._ready().submit(jobs)
+                case Stop(key, why):
+                    self._stop(key, why)
+                case TakeBack(keys):
+                    self._send([Returned(tuple(self._ready().take_back(keys)))])
+                case Tell(event):
+                    # Listeners are user code and may take their time: this thread has to stay free for Stop.
+                    threading.Thread(target=self._kitchen.emitter.emit, args=(_events.decode(event),), daemon=True).start()
+                case Setup():
+                    self._configure(message)
+                case Quit():
+                    self._ready().quit()
+
+    def _configure(self, setup: Setup) -> None:
+        if setup.lifeline is not None and not self._inline:
+            self._lifeline = hold(setup.lifeline)  # kept open, and so locked, for the life of this process
+        self._max_memory = setup.max_memory
+        self._pool = _make_pool(setup, self)
+        self._announce = self._pool.slots > 1
+        self._configured.set()
+
+    def _ready(self) -> Pool:
+        assert self._pool is not None, "the first message to an executor is its Setup"
+        return self._pool
+
+    def _stop(self, key: Key, why: Any) -> None:
+        pool = self._ready()
+        if why in ("cancel", "interrupt") and pool.take_back([key]):
+            # It had not started: cancelling it is certain, and an interrupted one simply goes back.
+            outcome = decide(Stopped(), Counters(), NO_RETRY)
+            self._send([Ended(key, outcome, 0.0) if why == "cancel" else Returned((key,))])
+        else:
+            pool.stop(key, why)
+
+    # -- what the pool says (the Harness) -----------------------------------------------------------------------------
+
+    def begin(self, delivery: Delivery) -> Execution:
+        if self._announce:
+            self._send([Started((delivery.envelope.id, delivery.token.claim))])
+        return Execution(self._kitchen, delivery, self._report)
+
+    def ended(self, execution: Any) -> None:
+        outcome = execution.outcome()
+        self._send([Ended(execution.key, outcome, execution.duration)])
+        tell(self._kitchen.emitter, execution.delivery, outcome, execution.duration)
+        if self._max_memory is not None:
+            self._watch_memory(self._max_memory)
+
+    def _report(self, key: Key, data: bytes) -> None:
+        self._send([Reported(key, data)])
+
+    def _watch_memory(self, limit: int) -> None:
+        now = time.monotonic()
+        if now - self._looked < 0.05:
+            return
+        self._looked = now
+        rss = resident()
+        if rss > limit:
+            self._max_memory = None  # say it once
+            self._send([Bloated(rss)])
+
+    def _send(self, messages: Sequence[Any]) -> None:
+        data = frame(messages)
+        try:
+            with self._sending:
+                self._sock.sendall(data)
+        except OSError:
+            if not self._gone and not self._inline:
+                os._exit(0)
+
+
+def _make_pool(setup: Setup, harness: Executor) -> Pool:
+    if setup.pool in ("processes", "inline"):
+        from tidewheel.pools.processes import Processes
+
+        return Processes(harness, main_thread=setup.main_thread)
+    if setup.pool == "threads":
+        from tidewheel.pools.threads import Threads
+
+        return Threads(harness, setup.concurrency)
+    if setup.pool == "asyncio":
+        from tidewheel.pools.aio import Asyncio
+
+        return Asyncio(harness, setup.concurrency)
+    raise ConfigurationError(f"pool {setup.pool!r} is not known")
+
+
+def resident() -> int:
+    """Bytes of memory that this process has in RAM."""
+    try:
+        with open("/proc/self/statm", "rb") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        import resource
+
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def end_with_parent(parent: int) -> None:
+    """Ask the kernel to kill this process when the thread that made it ends; at once if that has already happened. Linux only."""
+    try:
+        import ctypes
+
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+    except (OSError, AttributeError):
+        return  # elsewhere the end of the socket has to do
+    if os.getppid() != parent:
+        os._exit(0)
+
+
+def ignore_terminal() -> None:
+    """Ctrl-C and hang-ups are for the worker, which tells its children what to do."""
+    signal.signal(signal.SIGINT, _nothing)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, _nothing)
+
+
+def _nothing(signum: int, frame: object) -> None:
+    """A handler and not SIG_IGN: the latter would be inherited by programs that tasks start."""

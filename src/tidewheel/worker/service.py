@@ -1,0 +1,122 @@
+"""A worker as a process: import the app (in a child), open the broker, run until a signal, drain, and answer an exit code."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from tidewheel import events
+from tidewheel.contract import Backend, Description
+from tidewheel.errors import ConfigurationError
+from tidewheel.worker.crew import ForkCrew, InlineCrew, SpawnCrew
+from tidewheel.worker.frames import Manifest
+from tidewheel.worker.options import WorkerOptions
+from tidewheel.worker.worker import Worker
+
+if TYPE_CHECKING:
+    from tidewheel.app import Tidewheel
+
+log = logging.getLogger("tidewheel.worker")
+
+OK, CUT = 0, 1
+
+Announce = Callable[[Manifest, Description, Worker], None]
+
+
+def run(
+    options: WorkerOptions,
+    *,
+    connect: Callable[[str], Backend],
+    entry: Sequence[str],
+    emitter: events.Emitter | None = None,
+    announce: Announce | None = None,
+    app: Callable[[], Tidewheel] | None = None,
+) -> int:
+    """Run a worker until SIGTERM or SIGINT; a second signal ends it at once.
+
+    `entry` is the command line that starts a child (forkserver or executor); `announce` is called once everything is open; `app`
+    imports the app in this process, for the inline pool only. Returns 0, or 1 when runs were cut short. Raises `AppBroken`,
+    `ConfigurationError` and `BrokerError`s before any job is claimed.
+    """
+    crew = _crew(options, entry, app)
+    signals = _Signals()
+    try:
+        manifest = crew.start()
+        url = options.url or manifest.url
+        if url.startswith("memory:"):
+            raise ConfigurationError(
+                f"{url} lives inside one process, so a worker process cannot share it: use sqlite:///tidewheel.db, or run the worker in "
+                "the same process with tidewheel.testing.running(app)"
+            )
+        if manifest.threads and options.pool != "inline" and options.start_method == "forkserver":
+            log.warning("importing the app has started %d threads, which executors will not have: start them in the task, or use "
+                        "--start-method spawn", manifest.threads)  # fmt: skip
+        backend = connect(url)
+        backend.broker.open()
+    except BaseException:
+        crew.close()
+        signals.restore()
+        raise
+    try:
+        worker = Worker(options, backend, crew, manifest, emitter or events.Emitter())
+        if announce is not None:
+            announce(manifest, backend.broker.describe(), worker)
+        worker.start()
+        if isinstance(crew, InlineCrew):
+            threading.Thread(target=_stop_when, args=(worker, signals), name="tidewheel-stop", daemon=True).start()
+            crew.run()
+            signals.stopped.wait()
+        else:
+            _stop_when(worker, signals)
+        return CUT if signals.cut else OK
+    finally:
+        backend.broker.close()
+        signals.restore()
+
+
+def _stop_when(worker: Worker, signals: _Signals) -> None:
+    """Wait for a reason to stop, then stop."""
+    while not signals.stop.wait(0.2 if worker.options.burst else 3600.0):
+        if worker.idle.is_set():
+            break
+    signals.cut = worker.stop(hurry=signals.hurry)
+    signals.stopped.set()
+
+
+def _crew(options: WorkerOptions, entry: Sequence[str], app: Callable[[], Tidewheel] | None) -> ForkCrew | SpawnCrew | InlineCrew:
+    if options.pool == "inline":
+        if app is None:
+            raise ConfigurationError("the inline pool runs jobs in this process and needs the app here")
+        return InlineCrew(app())
+    if options.start_method == "spawn":
+        return SpawnCrew(options.app, entry)
+    if sys.platform == "win32":
+        raise ConfigurationError("there is no fork on this system: use --start-method spawn")
+    return ForkCrew(options.app, entry)
+
+
+class _Signals:
+    """SIGTERM and SIGINT: the first asks to stop, the second to hurry."""
+
+    def __init__(self) -> None:
+        self.stop = threading.Event()
+        self.hurry = threading.Event()
+        self.stopped = threading.Event()
+        self.cut = 0
+        self._old: dict[int, Any] = {}
+        if threading.current_thread() is threading.main_thread():
+            self._old = {s: signal.signal(s, self._on) for s in (signal.SIGTERM, signal.SIGINT)}
+
+    def _on(self, signum: int, frame: FrameType | None) -> None:
+        if self.stop.is_set():
+            self.hurry.set()
+        self.stop.set()
+
+    def restore(self) -> None:
+        for signum, old in self._old.items():
+            signal.signal(signum, old)

@@ -1,0 +1,25 @@
+"""What all tests share: the marker `fast`, and a working directory and environment that no test inherits by accident."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+FAST = {"core", "wire", "api", "architecture", "contract", "sqlite"}
+"""Folders whose tests start no worker; those marked `slow`, `kill` or `browser` are left out."""
+
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        folder = item.path.relative_to(HERE).parts[0] if item.path.is_relative_to(HERE) else ""
+        if folder in FAST and not any(item.get_closest_marker(name) for name in ("slow", "kill", "browser")):
+            item.add_marker(pytest.mark.fast)
+
+
+@pytest.fixture(autouse=True)
+def _no_broker_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A TIDEWHEEL_URL in the developer's shell must not decide where tests keep their jobs."""
+    monkeypatch.delenv("TIDEWHEEL_URL", raising=False)
