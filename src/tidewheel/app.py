@@ -132,6 +132,8 @@ class Tidewheel:
         context, name = options.pop("context", False), options.pop("name", None)
 
         def make(f: Callable[..., Any]) -> Task[..., Any]:
+            if isinstance(f, Task) or not callable(f) or not hasattr(f, "__qualname__"):
+                raise ConfigurationError(f"@app.task on {f!r}: it is {'a task already' if isinstance(f, Task) else 'not a function'}")
             chosen = self.defaults.changed({k: v for k, v in options.items() if not (k in ("queue", "result_ttl") and v is None)})
             kind = AsyncTask if inspect.iscoroutinefunction(f) else Task
             return self._register(kind(self, f, name or _task_name(f), chosen, context=context))
@@ -139,6 +141,7 @@ class Tidewheel:
         return make(*functions) if functions else make
 
     def _register(self, task: Task[..., Any]) -> Task[..., Any]:
+        task.check()
         with self._lock:
             other = self._tasks.get(task.name)
             if other is not None and _origin(other.function) != _origin(task.function):
@@ -336,7 +339,7 @@ def _task_name(function: Callable[..., Any]) -> str:
 
         spec = getattr(sys.modules["__main__"], "__spec__", None)
         file = getattr(sys.modules["__main__"], "__file__", None)
-        module = spec.name if spec is not None else Path(file).stem if file else module
+        module = spec.name if spec is not None else Path(file).stem if file and Path(file).is_file() else module
     return f"{module}.{function.__qualname__}".replace("<locals>.", "").replace("<lambda>", "lambda")
 
 

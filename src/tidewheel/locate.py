@@ -21,6 +21,8 @@ def locate(where: str) -> Tidewheel:
     if "" not in sys.path and "." not in sys.path:
         sys.path.insert(0, "")
     name, _, attribute = where.partition(":")
+    if not all(part.isidentifier() for part in name.split(".")):
+        raise ConfigurationError(f"-A {where!r}: expected the name of a module, as in `import`{_suggestion(name)}")
     module = _import(name, where)
     if attribute:
         found: Any = module
@@ -45,6 +47,12 @@ def locate(where: str) -> Tidewheel:
             + ", or name it: -A module:variable"
         )
     return app
+
+
+def _suggestion(path: str) -> str:
+    """What `-A` would be for a file name."""
+    name = path.removeprefix("./").removesuffix(".py").strip("/").replace("/", ".")
+    return f"; for this file: -A {name}" if all(part.isidentifier() for part in name.split(".")) else ""
 
 
 def _import(name: str, where: str) -> ModuleType:

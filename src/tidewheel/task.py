@@ -170,6 +170,15 @@ class Task(Generic[P, R]):
             key=o.key, key_window=o.key_window, headers=headers,
         )  # fmt: skip
 
+    def check(self) -> None:
+        """Raise `ConfigurationError` for a function that cannot be a task."""
+        try:
+            _ = self._signature
+        except (TypeError, ValueError) as error:
+            if isinstance(error, ConfigurationError):
+                raise
+            raise ConfigurationError(f"task {self.name}: its signature cannot be read: {error}") from None
+
     # -- what the executor needs ----------------------------------------------------------------------------------------
 
     @functools.cached_property

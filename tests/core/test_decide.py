@@ -113,8 +113,8 @@ faulty = st.one_of(
 )  # fmt: skip
 endings = st.one_of(
     faulty, st.builds(Returned, st.none() | errors), st.builds(AskedSnooze, durations), st.builds(AskedAbort, errors),
-    st.just(Interrupted()), st.just(Unstarted()), st.builds(UnknownTask, durations, errors), st.builds(Undecodable, errors), st.builds(BadArguments, errors),
-    st.just(TooLate()), st.just(Stopped()),
+    st.builds(UnknownTask, durations, errors), st.builds(Undecodable, errors), st.builds(BadArguments, errors), st.just(Interrupted()),
+    st.just(Unstarted()), st.just(TooLate()), st.just(Stopped()),
 )  # fmt: skip
 counters = st.builds(Counters, st.integers(0, 50), st.integers(0, 5), st.integers(0, 12))
 retries = st.builds(

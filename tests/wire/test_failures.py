@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from tidewheel.errors import ErrorRecord
 from tidewheel.wire.failures import LIMIT, decode_error, dotted, encode_error, rebuild, record
 
-
 SECRET = "hunter" + str(2)
 
 

@@ -6,9 +6,9 @@ from typing import Any
 import django
 from django.apps import apps
 from django.db import close_old_connections
+from tidewheel import CallNext, Job, Tidewheel
 
 from celery_tasks import celeryconfig
-from tidewheel import CallNext, Job, Tidewheel
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mydemo.settings")
 if not apps.ready:  # so in the worker; in the site, Django was set up before a view imported this

@@ -5,12 +5,12 @@ import smtplib
 import ssl
 
 from django.db import OperationalError
+from tidewheel import Abort, Context, HardTimeLimit, Retry, RetryIn, Snooze, SoftTimeLimit
 
 from celery_tasks import celeryconfig
 from celery_tasks.celery import app as celery_app
 from mdadmin.mail import activation_mail
 from mdadmin.models import User
-from tidewheel import Abort, Context, HardTimeLimit, Retry, RetryIn, Snooze, SoftTimeLimit
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ def send_activation_mail(job: Context, user_id: int) -> str:
         if error.smtp_code < 500:
             raise
         reply = _reply(error.smtp_code, error.smtp_error, user)
-        log.critical("THE MAIL SERVER REFUSES OUR LOGIN, no mail goes out: mend MYDEMO_SMTP_USER and MYDEMO_SMTP_PASSWORD. It says: %s", reply)
+        log.critical("NO MAIL GOES OUT: the server refuses our login, mend MYDEMO_SMTP_USER and MYDEMO_SMTP_PASSWORD: %s", reply)
         raise Snooze(celeryconfig.MAIL_LOGIN_DELAY, f"login refused: {reply}") from None
     except smtplib.SMTPResponseException as error:
         if error.smtp_code < 500:

@@ -10,7 +10,7 @@ def main(smtp_port: int = 1025, page_port: int = 8025) -> None:
     pages = PageServer(page_port, server.mailbox)
     server.start()
     pages.start()
-    print(f"SMTP on 127.0.0.1:{smtp_port}, mailbox on http://127.0.0.1:{page_port}/ (Ctrl-C ends it)", flush=True)  # noqa: T201
+    print(f"SMTP on 127.0.0.1:{smtp_port}, mailbox on http://127.0.0.1:{page_port}/ (Ctrl-C ends it)", flush=True)
     try:
         threading.Event().wait()
     except KeyboardInterrupt:

@@ -19,7 +19,8 @@ from mailcatcher.smtp import GREYLISTED, REFUSED, Mail, Mailbox
 
 STATIC = Path(__file__).resolve().parent.parent / "mdadmin" / "static" / "mdadmin"
 STRICT = "default-src 'none'; style-src 'self'; img-src 'self'; script-src 'self'; connect-src 'self'; frame-src 'self'; base-uri 'none'"
-A_MAIL = "sandbox allow-popups allow-popups-to-escape-sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'self'"
+SANDBOX = "allow-popups allow-popups-to-escape-sandbox"
+A_MAIL = f"sandbox {SANDBOX}; default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'self'"
 
 TEXTS = {
     "title": ("Mailbox", "邮箱"),
@@ -102,23 +103,25 @@ class Pages(BaseHTTPRequestHandler):
             for m in reversed(mails)
         )
         heads = "".join(f'<th scope="col">{self.t(key)}</th>' for key in ("arrived", "to", "subject"))
-        table = f"<table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>" if mails else f"<p><strong>{self.t('empty')}</strong></p>"
+        table = f"<table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>"
+        empty = f"<p><strong>{self.t('empty')}</strong></p>"
         tries = (
             f'<p class="hint">{self.t("try")} <code>me@{REFUSED}</code> {self.t("try_refused")}; '
             f"<code>me@{GREYLISTED}</code> {self.t('try_greylisted')}.</p>"
         )
-        body = f'<p>{self.t("lead")}</p><div data-count="{len(mails)}" aria-live="polite">{table}</div>{tries}'
+        body = f'<p>{self.t("lead")}</p><div data-count="{len(mails)}" aria-live="polite">{table if mails else empty}</div>{tries}'
         self.page(200, self.t("title"), body + '<script src="/mailbox.js" defer></script>')
 
     def one(self, mail: Mail) -> None:
-        rows = [(self.t("from"), mail.header("From")), (self.t("to"), mail.to), (self.t("arrived"), f"{mail.arrived.astimezone():%H:%M:%S}")]
+        arrived = f"{mail.arrived.astimezone():%H:%M:%S}"
+        rows = [(self.t("from"), mail.header("From")), (self.t("to"), mail.to), (self.t("arrived"), arrived)]
         rows.append(("Message-ID", mail.header("Message-ID")))
         heads = "".join(f"<dt>{name}</dt><dd>{escape(value)}</dd>" for name, value in rows)
         text = re.sub(r"(https?://[^\s<]+)", r'<a href="\1" target="_blank" rel="noopener">\1</a>', escape(mail.part("plain").strip()))
         body = (
             f'<p class="hint"><a href="/">← {self.t("all")}</a></p><dl>{heads}</dl>'
             f'<h2>{self.t("html")}</h2><iframe title="{self.t("html")}" src="/mail/{mail.number}/html" '
-            f'sandbox="allow-popups allow-popups-to-escape-sandbox"></iframe><h2>{self.t("text")}</h2><pre>{text}</pre>'
+            f'sandbox="{SANDBOX}"></iframe><h2>{self.t("text")}</h2><pre>{text}</pre>'
         )
         self.page(200, mail.header("Subject"), body, first=True)
 
@@ -176,5 +179,6 @@ class PageServer:
         self._thread.start()
 
     def stop(self) -> None:
-        self._server.shutdown()
+        if self._thread.is_alive():  # else shutdown() waits for ever
+            self._server.shutdown()
         self._server.server_close()

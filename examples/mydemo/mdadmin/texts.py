@@ -93,7 +93,10 @@ TEXTS = {
         "You did not sign up? Then do nothing: without the link, no account becomes active.",
         "如果不是您本人注册，请忽略本邮件，账号不会被激活。",
     ),
-    "mail_copy": ("If the button does not work, copy this address into your browser:", "如果按钮无法点击，请将以下地址复制到浏览器中打开："),
+    "mail_copy": (
+        "If the button does not work, copy this address into your browser:",
+        "如果按钮无法点击，请将以下地址复制到浏览器中打开：",
+    ),
 }
 
 

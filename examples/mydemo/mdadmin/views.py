@@ -20,13 +20,13 @@ from django.utils.translation import get_language
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt, csrf_protect
 from django.views.generic import TemplateView, View
+from tidewheel.errors import BrokerError
 
 from celery_tasks.tasks import send_activation_mail
 from mdadmin import throttle, tokens
 from mdadmin.forms import EmailForm
 from mdadmin.models import User
 from mdadmin.texts import text
-from tidewheel.errors import BrokerError
 
 log = logging.getLogger(__name__)
 

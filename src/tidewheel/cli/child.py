@@ -1,27 +1,62 @@
-"""The command line of the worker's children; not for people. `python -m tidewheel.cli.child LOGS forkserver|executor FD PARENT APP`"""
+"""The worker's child processes: `python -m tidewheel.cli.child forkserver|executor FD PARENT APP`. Started by the worker, not by people.
+
+It configures the logs, imports the app, and hands over to `tidewheel.worker.forkserver`. No click here: this is on the way to the
+first job.
+"""
 
 from __future__ import annotations
 
+import os
 import socket
 import sys
 
 import msgspec
 
+from tidewheel.events import Event, JobPublished, JobStarted
+from tidewheel.locate import locate
+from tidewheel.observe.logs import LogSettings, apply, subscribe
+from tidewheel.worker.executor import end_with_parent, ignore_terminal
+from tidewheel.worker.forkserver import serve, spawned
+from tidewheel.worker.options import WorkerOptions
 
-def main() -> None:
-    settings, kind, fd, parent, where = sys.argv[1:]
-    sys.argv = ["tidewheel", "-A", where, "worker"]  # what the user's code may look at
-    from tidewheel.observe import logs
-    from tidewheel.worker import forkserver
+__all__ = ["COMMAND", "ONLY", "SETTINGS", "encode", "main"]
 
-    logs.apply(msgspec.json.decode(settings, type=logs.LogSettings))
+COMMAND = (sys.executable, "-m", "tidewheel.cli.child")
+SETTINGS = "_TIDEWHEEL_CHILD"
+"""The environment variable in which the settings travel: a broker's password must not stand in the list of processes."""
+
+ONLY: tuple[type[Event], ...] = (JobPublished, JobStarted)
+"""The events that the logs of an executor are about: the worker itself logs how jobs end, also for executors that died of them."""
+
+
+class Settings(msgspec.Struct, frozen=True):
+    worker: str
+    url: str | None
+    logs: LogSettings
+
+
+def encode(options: WorkerOptions, logs: LogSettings) -> str:
+    return msgspec.json.encode(Settings(options.name or "", options.url, logs)).decode()
+
+
+def main(argv: list[str]) -> None:
+    kind, fd, parent, where = argv
+    settings = msgspec.json.decode(os.environ.pop(SETTINGS), type=Settings)
     sock = socket.socket(fileno=int(fd))
-    sock.set_inheritable(False)
-    if kind == "forkserver":
-        forkserver.serve(where, sock, int(parent))
+    end_with_parent(int(parent))
+    ignore_terminal()
+    apply(settings.logs, worker=settings.worker)
+    try:
+        app = locate(where)
+    except BaseException:
+        pass  # those below come to the same end, and report it to the worker
     else:
-        forkserver.spawned(where, sock, int(parent))
+        apply(settings.logs, worker=settings.worker)  # once more: the app may have configured logging when it was imported
+        subscribe(app.events, ONLY)
+        if settings.url is not None:
+            app.url = settings.url  # what a task publishes goes where the worker works
+    (serve if kind == "forkserver" else spawned)(where, sock, int(parent))
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

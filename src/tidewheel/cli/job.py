@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from tidewheel.cli.failures import NOT_FOUND, Failure
+from tidewheel.cli.failures import NotFound
 from tidewheel.cli.output import state_color, write_items, write_object
 from tidewheel.cli.session import Session
 from tidewheel.cli.tables import Column
@@ -53,7 +53,7 @@ def job_columns(views: Mapping[str, JobView], now: float) -> list[Column]:
         Column("STATE", lambda i: i["state"], color=state_color),
         Column("TASK", lambda i: i["task"], shrink=True),
         Column("QUEUE", lambda i: i["queue"], shrink=True),
-        Column("TRY", lambda i: str(views[i["id"]].attempts + 1 if i["state"] in ("ready", "running", "scheduled") else i["attempts"]), True),
+        Column("FAILED", lambda i: str(i["attempts"]) if i["attempts"] else "", right=True),
         Column("AGE", lambda i: age(now - views[i["id"]].published), right=True),
         Column("TIMING", lambda i: _timing(views[i["id"]], now), shrink=True),
     ]
@@ -109,7 +109,7 @@ def show_job(session: Session, job_id: str, *, arguments: bool) -> None:
     job = app.browse().job(job_id)
     if job is None:
         app.record(job_id)  # says why: no id at all, too old, or unknown
-        raise Failure(f"no job {job_id} is known", NOT_FOUND)
+        raise NotFound(f"no job {job_id} is known")
     write_object(session, _details(job, arguments), _page(job, app.backend.broker.now(), arguments))
 
 

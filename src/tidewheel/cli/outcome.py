@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import TimeoutError as FutureTimeout
 from typing import TYPE_CHECKING, Any
 
-from tidewheel.cli.failures import FAILURE, TIMED_OUT, Failure
+from tidewheel.cli.failures import Failure, TimedOut
 from tidewheel.cli.output import write_object
 from tidewheel.cli.session import Session
 from tidewheel.cli.words import iso, shown
@@ -48,11 +48,9 @@ def print_outcome(session: Session, record: Record, wait: float) -> None:
         return
     if record.state not in ENDED:
         waited = f" within {wait:g} s; it goes on" if wait > 0 else "; --wait 60 waits up to a minute for it"
-        raise Failure(f"job {record.id} is {record.state} and has not ended{waited}", TIMED_OUT)
+        raise TimedOut(f"job {record.id} is {record.state} and has not ended{waited}")
     if record.state == "dead":
         details = error.traceback if error is not None and session.verbose else ""
         what = str(error).split("\n")[0] if error is not None else "no error was recorded"
-        raise Failure(
-            f"job {record.id} is dead ({record.reason}): {what} (tidewheel jobs show {record.id} tells more)", FAILURE, details=details
-        )
-    raise Failure(f"job {record.id} " + ("was cancelled" if record.state == "cancelled" else "expired before it was started"), FAILURE)
+        raise Failure(f"job {record.id} is dead ({record.reason}): {what} (tidewheel jobs show {record.id} tells more)", details=details)
+    raise Failure(f"job {record.id} " + ("was cancelled" if record.state == "cancelled" else "expired before it was started"))

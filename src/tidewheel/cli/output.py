@@ -24,7 +24,9 @@ def state_color(item: Mapping[str, Any]) -> str | None:
     return STATE_COLORS.get(str(item.get("state")))
 
 
-def write_items(session: Session, items: Sequence[Mapping[str, Any]], columns: Sequence[Column], *, key: str = "id", none: str = "") -> None:
+def write_items(
+    session: Session, items: Sequence[Mapping[str, Any]], columns: Sequence[Column], *, key: str = "id", none: str = ""
+) -> None:
     """A list: a table, one JSON array, or one JSON object a line; with -q only the `key` of each, one a line."""
     if session.output == "jsonl":
         for item in items:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,7 +13,7 @@ __all__ = ["pidfile"]
 
 
 @contextmanager
-def pidfile(path: str | None) -> Iterator[None]:
+def pidfile(path: str | None) -> Generator[None, None, None]:
     """Holds the file while the block runs; one that names no living process is taken over. Raises `Failure` for a living one."""
     if path is None:
         yield

@@ -40,7 +40,7 @@ def shared_options(*, environment: bool = False) -> list[click.Option]:
 
     def keep(context: click.Context, option: click.Parameter, value: Any) -> None:
         session = context.ensure_object(Session)
-        if value is not None and value is not False and option.name is not None:
+        if value is not None and value is not False and option.name:
             setattr(session, option.name, value)
         if option.name == "no_color" and session.no_color:
             context.color = False
@@ -132,7 +132,8 @@ class Root(click.Group):
             from difflib import get_close_matches
 
             close = get_close_matches(args[0], COMMANDS, 1)
-            raise click.UsageError(f"no command {args[0]!r}" + (f"; did you mean {close[0]}?" if close else f"; there are: {', '.join(COMMANDS)}"))
+            there = f"did you mean {close[0]}?" if close else f"there are: {', '.join(COMMANDS)}"
+            raise click.UsageError(f"no command {args[0]!r}; {there}")
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

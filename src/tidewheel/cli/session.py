@@ -6,6 +6,7 @@ import contextlib
 import os
 import re
 import sys
+import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -13,7 +14,7 @@ from urllib.parse import unquote
 
 import click
 
-from tidewheel.cli.failures import NOT_FOUND, USAGE, AppImportError, Failure
+from tidewheel.cli.failures import AppImportError, NotFound, Usage
 from tidewheel.errors import TidewheelError
 from tidewheel.observe.text import escape
 
@@ -38,16 +39,16 @@ class Session:
     def load(self) -> Tidewheel:
         """The user's app, imported, over the broker that -b names if it does. Nothing is opened."""
         if self.app is None:
-            raise Failure("which app? Name its module with -A (tidewheel -A shop.tasks …) or in TIDEWHEEL_APP", USAGE)
+            raise Usage("which app? Name its module with -A (tidewheel -A shop.tasks …) or in TIDEWHEEL_APP")
         from tidewheel.locate import locate
 
         try:
             with contextlib.redirect_stdout(sys.stderr):  # what the module prints is not our output
                 app = locate(self.app)
-        except TidewheelError:
+        except (TidewheelError, click.Abort):
             raise
-        except (Exception, SystemExit) as error:
-            raise AppImportError(self.app, error) from error
+        except (Exception, SystemExit):
+            raise AppImportError(self.app, traceback.format_exc()) from None
         if self.broker is not None:
             app.url = self.broker
         self._open.append(app)
@@ -67,9 +68,9 @@ class Session:
             self._open.append(app)
         file = sqlite_file(app.url)
         if file is not None and not file.exists():
-            raise Failure(
-                f"there is no database {file}: the first job or the first worker makes it; is this the right folder, or did you mean another -b URL?",
-                NOT_FOUND,
+            raise NotFound(
+                f"there is no database {file}: the first job or the first worker makes it; "
+                "is this the right folder, or did you mean another -b URL?"
             )
         return app
 
@@ -83,7 +84,7 @@ class Session:
         if yes:
             return
         if not sys.stdin.isatty():
-            raise Failure(f"{question} There is no terminal to ask on: say -y", USAGE)
+            raise Usage(f"{question} There is no terminal to ask on: say -y")
         click.confirm(escape(question) + " Go on?", abort=True, err=True)
 
     def close(self) -> None:

@@ -10,7 +10,9 @@ from typing import Any
 import click
 import msgspec
 
-__all__ = ["AGE", "DURATION", "JSON", "MEMORY", "MOMENT", "age", "clock", "iso", "shown", "size"]
+__all__ = [
+    "age", "clock", "count", "duration", "duration_or_moment", "iso", "json_list", "json_object", "memory", "moment", "shown", "size",
+]  # fmt: skip
 
 
 def age(seconds: float | None) -> str:
@@ -49,6 +51,11 @@ def size(number: float) -> str:
     return f"{number:.1f} TB"
 
 
+def count(number: int, noun: str) -> str:
+    """`1 job`, `3 jobs`."""
+    return f"{number} {noun}" + ("" if number == 1 else "s")
+
+
 def shown(value: Any) -> str:
     """A decoded value as JSON text; what JSON cannot say is said in Python's words."""
     try:
@@ -57,87 +64,67 @@ def shown(value: Any) -> str:
         return json.dumps(repr(value))
 
 
-# -- what is written on a command line --------------------------------------------------------------------------------
+# -- what is written on a command line: each raises `click.BadParameter` --------------------------------------------------
 
 _SECONDS = {"ms": 0.001, "": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _BYTES = {"": 1024, "k": 1024, "m": 1024**2, "g": 1024**3}
 
 
-class Duration(click.ParamType):
-    """Seconds, or a number with ms, s, m, h or d."""
-
-    name = "seconds"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        if isinstance(value, (int, float)):
-            return float(value)
-        found = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+)\s*(ms|[smhd]?)", str(value).strip().lower())
-        if found is None:
-            self.fail(f"{value!r} is no duration: give seconds, or a number with ms, s, m, h or d (90, 1.5m, 2h)", param, ctx)
-        return float(found[1]) * _SECONDS[found[2]]
+def duration(value: str | float) -> float:
+    """Seconds, from a number or a number with ms, s, m, h or d."""
+    if not isinstance(value, str):
+        return float(value)
+    found = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+)\s*(ms|[smhd]?)", value.strip().lower())
+    if found is None:
+        raise click.BadParameter(f"{value!r} is no duration: give seconds, or a number with ms, s, m, h or d (90, 1.5m, 2h)")
+    return float(found[1]) * _SECONDS[found[2]]
 
 
-class Moment(click.ParamType):
-    """An ISO 8601 date and time with its offset from UTC."""
+def moment(value: str | datetime) -> datetime:
+    """An ISO 8601 date and time, which must say its offset from UTC."""
+    if isinstance(value, datetime):
+        return value
+    try:
+        found = datetime.fromisoformat(value.strip())
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is no time: write 2027-03-01T12:00:00+01:00, or with Z for UTC") from None
+    if found.tzinfo is None:
+        raise click.BadParameter(f"{value!r} does not say in which time zone: add an offset, as +01:00, or Z for UTC")
+    return found
 
-    name = "time"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        if isinstance(value, datetime):
-            return value
+def duration_or_moment(value: str | float | datetime) -> float | datetime:
+    if isinstance(value, str):
+        return duration(value) if re.fullmatch(r"[\d.]+\s*[a-z]*", value.strip().lower()) else moment(value)
+    return value
+
+
+def memory(value: str | int) -> int:
+    """Bytes, from KiB (as Celery has it) or a number with K, M or G."""
+    if isinstance(value, int):
+        return value
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmg]?)i?b?", value.strip().lower())
+    if found is None or not float(found[1]):
+        raise click.BadParameter(f"{value!r} is no size: give KiB (as Celery does), or a number with K, M or G (200M)")
+    return int(float(found[1]) * _BYTES[found[2]])
+
+
+def json_list(value: str | list[Any]) -> list[Any]:
+    found: list[Any] = _json(value, list, """a list, as '[1, "two"]'""")
+    return found
+
+
+def json_object(value: str | dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = _json(value, dict, """an object, as '{"to": "me@example.com"}'""")
+    return found
+
+
+def _json(value: Any, kind: type, example: str) -> Any:
+    if isinstance(value, str):
         try:
-            moment = datetime.fromisoformat(str(value).strip())
-        except ValueError:
-            self.fail(f"{value!r} is no time: write 2027-03-01T12:00:00+01:00, or with Z for UTC", param, ctx)
-        if moment.tzinfo is None:
-            self.fail(f"{value!r} does not say in which time zone: add an offset, as +01:00, or Z for UTC", param, ctx)
-        return moment
-
-
-class Age(click.ParamType):
-    """A duration or a moment."""
-
-    name = "seconds|time"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float | datetime:
-        if re.fullmatch(r"[\d.]+\s*[a-z]*", str(value).strip().lower()):
-            return DURATION.convert(value, param, ctx)
-        return MOMENT.convert(value, param, ctx)
-
-
-class Memory(click.ParamType):
-    """KiB (as Celery has it), or a number with K, M or G; in bytes."""
-
-    name = "KiB|size"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmg]?)i?b?", str(value).strip().lower())
-        if found is None or not float(found[1]):
-            self.fail(f"{value!r} is no size: give KiB (as Celery does), or a number with K, M or G (200M)", param, ctx)
-        return int(float(found[1]) * _BYTES[found[2]])
-
-
-class Json(click.ParamType):
-    """JSON of one kind: a list or an object."""
-
-    def __init__(self, kind: type[list[Any]] | type[dict[str, Any]], name: str) -> None:
-        self.kind = kind
-        self.name = name
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if isinstance(value, self.kind):
-            return value
-        try:
-            found = json.loads(value)
+            value = json.loads(value)
         except ValueError as error:
-            self.fail(f"not JSON: {error}; quote it for the shell: {self._example()}", param, ctx)
-        if not isinstance(found, self.kind):
-            self.fail(f"expected a JSON {self.name}, as {self._example()}", param, ctx)
-        return found
-
-    def _example(self) -> str:
-        return """'[1, "two"]'""" if self.kind is list else """'{"to": "me@example.com"}'"""
-
-
-DURATION, MOMENT, AGE, MEMORY = Duration(), Moment(), Age(), Memory()
-JSON = {"list": Json(list, "list"), "object": Json(dict, "object")}
+            raise click.BadParameter(f"not JSON ({error}); expected {example}, quoted for the shell") from None
+    if not isinstance(value, kind):
+        raise click.BadParameter(f"expected {example}")
+    return value

@@ -1,7 +1,7 @@
 """Logs: what happened, as lines. Subscribers of events, and one format for them, for ours and for the users' own loggers.
 
-    setup("info")            once in each process: the worker, and every executor
-    subscribe(app.events)    job and worker events become lines, those only whose level is enabled
+    setup("info")         once in each process: the worker, and every executor
+    subscribe(emitter)    its events become lines, those only whose level is enabled
 
 On a terminal a line is for people, elsewhere it is one JSON object (its fields: docs/reference/cli.md). A line never holds the
 arguments or the value of a job, and nothing in it can forge another line or drive a terminal.
@@ -13,7 +13,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Literal, TextIO
 
 import msgspec
@@ -72,6 +72,7 @@ def setup(
     ours, root = logging.getLogger("tidewheel"), logging.getLogger()
     for logger in (ours, root):
         _take_off(logger)
+    _enable()
     taken = any(_is_console(h) for h in root.handlers)
     (ours if taken else root).addHandler(handler)
     ours.setLevel(number)
@@ -80,15 +81,15 @@ def setup(
         root.setLevel(number)
 
 
-def subscribe(emitter: Emitter) -> Callable[[], None]:
-    """Turn events into log lines. Call it after `setup`: kinds whose level is not enabled are not listened to, and so cost nothing.
+def subscribe(emitter: Emitter, only: Collection[type[Event]] = LINES.keys()) -> Callable[[], None]:
+    """Turn events into log lines: all, or those of the kinds in `only`. Returns a function that ends it.
 
-    Returns a function that ends it.
+    Call it after `setup`: kinds whose level is not enabled are not listened to, and so cost nothing.
     """
     ends = []
     for kind, (name, highest, describe) in LINES.items():
         logger = logging.getLogger(f"tidewheel.{name.partition('.')[0]}")
-        if logger.isEnabledFor(highest):
+        if kind in only and logger.isEnabledFor(highest):
             ends.append(emitter.subscribe(kind, _listener(logger, name, describe)))
 
     def unsubscribe() -> None:
@@ -256,6 +257,13 @@ def _take_off(logger: logging.Logger) -> None:
         if handler.get_name() == "tidewheel":
             logger.removeHandler(handler)
             handler.close()
+
+
+def _enable() -> None:
+    """Undo what `dictConfig` does to loggers that exist already, unless it is told not to: it switches them off."""
+    for name, logger in list(logging.Logger.manager.loggerDict.items()):
+        if name.partition(".")[0] == "tidewheel" and isinstance(logger, logging.Logger):
+            logger.disabled = False
 
 
 def _is_console(handler: logging.Handler) -> bool:

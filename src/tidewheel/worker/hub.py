@@ -248,8 +248,10 @@ class Hub:
                         seat.state = "ready" if seat.state == "starting" else seat.state
                         self._ledger.room.notify_all()
                 self._launch_pause.over()
-                self.ready.set()
                 self._emitter.emit(events.ExecutorStarted(worker=self._name, pid=pid))
+                if not self.ready.is_set():
+                    self.ready.set()
+                    self._emitter.emit(events.WorkerStarted(worker=self._name))
                 self.dispatch(self._ledger.seat_pending())
             case Returned(keys):
                 self._came_back(self._ledger.returned(keys))

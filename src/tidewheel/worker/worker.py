@@ -12,6 +12,8 @@ import socket
 import threading
 import time
 
+import msgspec
+
 import tidewheel
 from tidewheel import events
 from tidewheel.contract import Backend, Consumer, Settlement, Verdict, WorkerInfo
@@ -36,7 +38,7 @@ class Worker:
     def __init__(
         self, options: WorkerOptions, backend: Backend, crew: Crew, manifest: Manifest, emitter: events.Emitter, *, main_thread: bool = True
     ) -> None:
-        self.options = options
+        self.options = options = msgspec.structs.replace(options, name=options.name or f"{socket.gethostname()}-{os.getpid()}")
         self.manifest = manifest
         self.queues = queues_of(options, manifest)
         self.concurrency = concurrency_of(options)
@@ -89,7 +91,7 @@ class Worker:
     def _open_consumer(self) -> Consumer:
         self._info = WorkerInfo(
             id=incarnation(),
-            name=self.options.name or f"{socket.gethostname()}-{os.getpid()}",
+            name=self.options.name or "",
             host=socket.gethostname(),
             pid=os.getpid(),
             queues=self.queues,
@@ -105,7 +107,6 @@ class Worker:
         self._hub.start()
         self._keeper.start()
         self._claimer.start()
-        self._emitter.emit(events.WorkerStarted(worker=self.name))
 
     def stop(self, grace: float | None = None, *, hurry: threading.Event | None = None) -> int:
         """End: claim no more, hand back what has not started, give runs `grace` seconds, cut the rest and hand it back.

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tidewheel.cli.failures import NOT_FOUND, Failure
+from tidewheel.cli.failures import NotFound
 from tidewheel.cli.outcome import await_end, print_outcome
 from tidewheel.cli.output import write_object
 from tidewheel.cli.root import Command
 from tidewheel.cli.session import Session
-from tidewheel.cli.words import AGE, DURATION, JSON, MOMENT
+from tidewheel.cli.words import duration, duration_or_moment, json_list, json_object, moment
 from tidewheel.core.job import MAX_PRIORITY, MIN_PRIORITY
 
 if TYPE_CHECKING:
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 
 @click.command("call", cls=Command)
 @click.argument("name", metavar="TASK")
-@click.option("-a", "--args", "arguments", type=JSON["list"], default="[]", help="""Arguments, a JSON list: '[1, "two"]'.""")
-@click.option("-k", "--kwargs", type=JSON["object"], default="{}", help="Named arguments, a JSON object.")
-@click.option("--countdown", type=DURATION, help="Not before so many seconds from now.")
-@click.option("--eta", type=MOMENT, help="Not before this moment, as 2027-03-01T12:00:00+01:00.")
-@click.option("--expires", type=AGE, help="Not after so many seconds from now, or this moment.")
+@click.option("-a", "--args", "arguments", type=json_list, default="[]", metavar="JSON", help="""Arguments, a JSON list: '[1, "two"]'.""")
+@click.option("-k", "--kwargs", type=json_object, default="{}", metavar="JSON", help="Named arguments, a JSON object.")
+@click.option("--countdown", type=duration, metavar="SECONDS", help="Not before so many seconds from now.")
+@click.option("--eta", type=moment, metavar="TIME", help="Not before this moment, as 2027-03-01T12:00:00+01:00.")
+@click.option("--expires", type=duration_or_moment, metavar="SECONDS|TIME", help="Not after so many seconds from now, or this moment.")
 @click.option("--priority", type=click.IntRange(MIN_PRIORITY, MAX_PRIORITY), help="Higher first.  [default: the task's]")
 @click.option("-Q", "--queue", help="The queue.  [default: the task's]")
 @click.option("--key", help="Idempotency key: publish nothing when a job of the queue has it.")
-@click.option("--wait", type=DURATION, help="Wait so long for it to end, and print its value.")
+@click.option("--wait", type=duration, metavar="SECONDS", help="Wait so long for it to end, and print its value.")
 @click.pass_obj
 def command(
     session: Session,
@@ -72,4 +72,4 @@ def _find(app: Tidewheel, name: str) -> Task[..., Any]:
     ends = [n for n in tasks if n.endswith("." + name)]
     close = ends or get_close_matches(name, tasks, 3)
     there = f"did you mean {' or '.join(close)}?" if close else f"there are: {', '.join(sorted(tasks)[:20]) or 'none'}"
-    raise Failure(f"no task {name!r} in the app; {there}", NOT_FOUND)
+    raise NotFound(f"no task {name!r} in the app; {there}")

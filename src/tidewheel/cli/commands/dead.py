@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import click
 
-from tidewheel.cli.failures import NOT_FOUND, USAGE, Failure
+from tidewheel.cli.failures import NOT_FOUND, Usage
 from tidewheel.cli.job import list_jobs, pages, show_job
 from tidewheel.cli.output import write_items
 from tidewheel.cli.root import Nested
 from tidewheel.cli.session import Session
 from tidewheel.cli.tables import Column
+from tidewheel.cli.words import count
 from tidewheel.contract import JobFilter
 
 command = Nested("dead", help="List, show or delete dead jobs.")
@@ -45,13 +46,13 @@ def show(session: Session, job_id: str, no_args: bool) -> None:
 def delete(session: Session, ids: tuple[str, ...], every: bool, queue: str | None, task: str | None, yes: bool) -> None:
     """Delete dead jobs for good."""
     if every == bool(ids) or ((queue or task) and not every):
-        raise Failure("name the ids of dead jobs, or say --all (with --task and --queue, if you like)", USAGE)
+        raise Usage("name the ids of dead jobs, or say --all (with --task and --queue, if you like)")
     app = session.connect()
     control = app.control()
     if every:
         ids = tuple(v.id for page in pages(app.browse(), JobFilter(state="dead", queue=queue, task=task)) for v in page)
     if ids:
-        session.confirm(f"This deletes {len(ids)} dead job{'' if len(ids) == 1 else 's'} for good.", yes)
+        session.confirm(f"This deletes {count(len(ids), 'dead job')} for good.", yes)
     found = dict(zip(ids, control.bury(ids))) if ids else {}
     items = [{"id": i, "deleted": done} for i, done in found.items()]
     columns = [Column("ID", lambda i: i["id"]), Column("ANSWER", lambda i: "deleted" if i["deleted"] else "no such dead job")]

@@ -7,12 +7,12 @@ import click
 from tidewheel.cli.outcome import await_end, print_outcome
 from tidewheel.cli.root import Command
 from tidewheel.cli.session import Session
-from tidewheel.cli.words import DURATION
+from tidewheel.cli.words import duration
 
 
 @click.command("result", cls=Command)
 @click.argument("job_id", metavar="ID")
-@click.option("--wait", type=DURATION, default=0.0, help="Wait so long for it to end.  [default: not at all]")
+@click.option("--wait", type=duration, metavar="SECONDS", default=0.0, help="Wait so long for it to end.  [default: not at all]")
 @click.pass_obj
 def command(session: Session, job_id: str, wait: float) -> None:
     """Print the value of a job, as JSON.

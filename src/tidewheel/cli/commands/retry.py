@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from tidewheel.cli.failures import NOT_FOUND, USAGE, Failure
+from tidewheel.cli.failures import NOT_FOUND, Usage
 from tidewheel.cli.job import pages
 from tidewheel.cli.output import write_items
 from tidewheel.cli.root import Command
@@ -25,7 +25,7 @@ def command(session: Session, ids: tuple[str, ...], every: bool, queue: str | No
     Their counters begin anew, their history stays. Exits with 3 when one of the ids is not that of a dead job.
     """
     if every == bool(ids) or ((queue or task) and not every):
-        raise Failure("name the ids of dead jobs, or say --all (with --task and --queue, if you like)", USAGE)
+        raise Usage("name the ids of dead jobs, or say --all (with --task and --queue, if you like)")
     app = session.connect()
     control = app.control()
     found: dict[str, bool] = {}

@@ -11,7 +11,7 @@ from tidewheel.cli.output import terminal_width, write_object
 from tidewheel.cli.root import Command
 from tidewheel.cli.session import Session
 from tidewheel.cli.tables import Column, render
-from tidewheel.cli.words import age, iso
+from tidewheel.cli.words import age, count, iso
 from tidewheel.observe.text import escape
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def queue_items(counts: Mapping[str, Counts], workers: Sequence[WorkerInfo] | No
 def unserved(queues: Sequence[Mapping[str, Any]]) -> list[str]:
     """A sentence for every queue whose jobs nobody will run."""
     return [
-        f"queue {q['queue']} has {waiting} job{'' if waiting == 1 else 's'} and no worker: start one with tidewheel -A … worker -Q {q['queue']}"
+        f"queue {q['queue']} has {count(waiting, 'job')} and no worker: start one with tidewheel -A … worker -Q {q['queue']}"
         for q in queues
         if (waiting := q["ready"] + q["scheduled"] + q["running"]) and q["workers"] == 0
     ]

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import os
 import socket
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from tidewheel.cli.failures import USAGE, Failure
+from tidewheel import __version__
+from tidewheel.cli import child
+from tidewheel.cli.failures import AppImportError, Usage
 from tidewheel.cli.pidfile import pidfile
 from tidewheel.cli.root import Command
 from tidewheel.cli.session import Session
-from tidewheel.cli.words import DURATION, MEMORY
+from tidewheel.cli.words import duration, memory
 from tidewheel.core.options import check_name
-from tidewheel.observe.logs import FORMATS, Format, LogSettings, apply, level_number
+from tidewheel.events import Emitter
+from tidewheel.observe.banner import Banner, announce
+from tidewheel.observe.logs import FORMATS, Format, LogSettings, apply, level_number, subscribe
 from tidewheel.worker.options import Pool, StartMethod, WorkerOptions
+
+if TYPE_CHECKING:
+    from tidewheel.app import Tidewheel
+    from tidewheel.contract import Description
+    from tidewheel.worker.frames import Manifest
+    from tidewheel.worker.worker import Worker
 
 POOLS: dict[str, Pool] = {
     "processes": "processes", "threads": "threads", "asyncio": "asyncio", "inline": "inline",
@@ -37,38 +48,23 @@ NOT_HERE = {
 """Flags of Celery that are refused, each with what to do instead."""
 
 
-class PoolName(click.ParamType):
-    name = "pool"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Pool:
-        name = str(value).lower()
-        if name in POOLS:
-            return POOLS[name]
-        if name in ("eventlet", "gevent"):
-            self.fail(
-                f"the {name} pool is not there yet; it comes with the extra tidewheel[{name}]. Use -P asyncio (async def tasks) or "
-                f"-P threads (def tasks that wait for I/O) instead",
-                param, ctx,
-            )  # fmt: skip
-        self.fail(f"{value!r} is no pool; there are: processes, threads, asyncio, inline", param, ctx)
-
-    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
-        return "[processes|threads|asyncio|inline]"
+def pool_name(value: str) -> Pool:
+    name = value.lower()
+    if name in ("eventlet", "gevent"):
+        raise click.BadParameter(
+            f"the {name} pool is not there yet; it will come with the extra tidewheel[{name}]. Use -P asyncio (for async def tasks) or "
+            "-P threads (for def tasks that wait for others) instead"
+        )
+    if name not in POOLS:
+        raise click.BadParameter(f"{value!r} is no pool; there are: processes, threads, asyncio, inline")
+    return POOLS[name]
 
 
-class Queues(click.ParamType):
+def queue_names(value: str | tuple[str, ...]) -> tuple[str, ...]:
     """Names, separated by commas."""
-
-    name = "queues"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
-        names = tuple(n.strip() for n in value.split(",")) if isinstance(value, str) else tuple(value)
-        for name in names:
-            check_name("queue", name)
-        return names
-
-    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
-        return "QUEUE[,QUEUE...]"
+    if not isinstance(value, str):
+        return value
+    return tuple(check_name("queue", n.strip()) for n in value.split(",") if n.strip())
 
 
 def _no_effect(ctx: click.Context, option: click.Parameter, value: Any) -> None:
@@ -79,45 +75,72 @@ def _no_effect(ctx: click.Context, option: click.Parameter, value: Any) -> None:
 
 def _not_here(_ctx: click.Context, option: click.Parameter, value: Any) -> None:
     if value not in (None, False):
-        raise Failure(NOT_HERE[option.opts[0]], USAGE)
+        raise Usage(NOT_HERE[option.opts[0]])
 
 
-def worker_name(pattern: str | None) -> str | None:
+def worker_name(pattern: str | None) -> str:
     """The name that -n gives, with Celery's %h (host), %n (host without its domain), %d (domain) filled in; `@` becomes `-`."""
-    if pattern is None:
-        return None
     host = socket.gethostname()
+    if pattern is None:
+        return f"{host}-{os.getpid()}"
     short, _, domain = host.partition(".")
     name = pattern.replace("%h", host).replace("%n", short).replace("%d", domain).replace("@", "-")
     return check_name("worker", name)
 
 
-def start(options: WorkerOptions, logs: LogSettings) -> int:
+def start(session: Session, options: WorkerOptions, logs: LogSettings) -> int:
     """The one call into the worker; what it returns is the exit code."""
     from tidewheel.backends import connect
-    from tidewheel.observe.banner import announce
-    from tidewheel.worker.service import run  # type: ignore[import-not-found,unused-ignore]
+    from tidewheel.worker.crew import AppBroken
+    from tidewheel.worker.service import run
 
     apply(logs, worker=options.name or "")
-    code: int = run(options, connect=connect, logs=logs, banner=announce)
-    return code
+    emitter = Emitter()
+    subscribe(emitter)
+    os.environ[child.SETTINGS] = child.encode(options, logs)
+
+    def say(manifest: Manifest, broker: Description, worker: Worker) -> None:
+        announce(
+            Banner(
+                version=__version__, worker=worker.name, app=options.app, broker=broker, pool=options.pool, concurrency=worker.concurrency,
+                queues=tuple(worker.queues), tasks=tuple(manifest.tasks),
+            ),
+            color=options.color,
+        )  # fmt: skip
+
+    def load() -> Tidewheel:
+        app = session.load()
+        apply(logs, worker=options.name or "")  # once more: the app may have configured logging when it was imported
+        subscribe(app.events, child.ONLY)
+        return app
+
+    try:
+        return run(options, connect=connect, entry=child.COMMAND, emitter=emitter, announce=say, app=load)
+    except AppBroken as error:
+        if error.usage:
+            raise
+        raise AppImportError(options.app, str(error)) from None
 
 
 @click.command("worker", cls=Command, context_settings={"auto_envvar_prefix": "TIDEWHEEL_WORKER"})
 @click.option("-l", "--loglevel", default="info", show_default=True, help="debug, info, warning, error or critical.")
 @click.option("--log-format", type=click.Choice(FORMATS), default="auto", show_default=True, help="auto: text on a terminal, else JSON.")
 @click.option("-f", "--logfile", help="Write the logs to the end of this file.")
-@click.option("-P", "--pool", type=PoolName(), default="processes", help="How jobs run at once.  [default: processes]")
+@click.option("-P", "--pool", type=pool_name, metavar="POOL", default="processes", show_default=True, help=f"{', '.join(POOLS)}.")
 @click.option("-c", "--concurrency", type=click.IntRange(1), help="Jobs at once.  [default: by pool; processes: one for each processor]")
-@click.option("-Q", "--queues", type=Queues(), help="Only these queues.  [default: those of the app's tasks]")
-@click.option("-X", "--exclude-queues", type=Queues(), default=(), help="Not these queues.")
+@click.option("-Q", "--queues", type=queue_names, metavar="NAME[,NAME...]", help="Only these queues.  [default: those of the app's tasks]")
+@click.option("-X", "--exclude-queues", type=queue_names, metavar="NAME[,NAME...]", default=(), help="Not these queues.")
 @click.option("-n", "--name", "--hostname", help="The worker's name; %h is the host, %n the same without its domain.  [default: %h-PID]")
 @click.option("--max-tasks-per-child", type=click.IntRange(1), metavar="N", help="Replace an executor after so many jobs.")
-@click.option("--max-memory-per-child", type=MEMORY, help="Replace an executor that has grown beyond this (KiB, or 200M).")
-@click.option("--time-limit", type=DURATION, help="No run is longer than this, whatever its task allows.")
-@click.option("--soft-time-limit", type=DURATION, help="After this, SoftTimeLimit is raised in a run.")
-@click.option("--start-method", "--pool-start-method", type=click.Choice(["forkserver", "spawn"]), help="How executors start.  [default: forkserver]")
-@click.option("--grace", type=DURATION, default=25.0, help="On SIGTERM, time for running jobs to end.  [default: 25]")
+@click.option("--max-memory-per-child", type=memory, metavar="SIZE", help="Replace an executor that has grown beyond this (KiB, or 200M).")
+@click.option("--time-limit", type=duration, metavar="SECONDS", help="No run is longer than this, whatever its task allows.")
+@click.option("--soft-time-limit", type=duration, metavar="SECONDS", help="After this, SoftTimeLimit is raised in a run.")
+@click.option(
+    "--start-method", "--pool-start-method", type=click.Choice(["forkserver", "spawn"]), default="forkserver", show_default=True,
+    help="How executors come about.",
+)
+@click.option("--grace", type=duration, metavar="SECONDS", default=25.0, help="On SIGTERM, time for running jobs to end.  [default: 25]")
+@click.option("--kill-after", type=DURATION, default=10.0, help="Time to end for a run that was interrupted, before its process is.  [default: 10]")
 @click.option("--burst", is_flag=True, help="Stop when the queues are empty.")
 @click.option("--pidfile", "pid_file", help="Write the process id here, and refuse to start twice.")
 @click.option("-E", "--task-events", is_flag=True, expose_value=False, callback=_no_effect, help="Accepted, without effect.")
@@ -144,8 +167,9 @@ def command(
     max_memory_per_child: int | None,
     time_limit: float | None,
     soft_time_limit: float | None,
-    start_method: StartMethod | None,
+    start_method: StartMethod,
     grace: float,
+    kill_after: float,
     burst: bool,
     pid_file: str | None,
 ) -> NoReturn:
@@ -155,14 +179,14 @@ def command(
     environment, as TIDEWHEEL_WORKER_CONCURRENCY=8.
     """
     if session.app is None:
-        raise Failure("which app? Name its module with -A (tidewheel -A shop.tasks worker) or in TIDEWHEEL_APP", USAGE)
+        raise Usage("which app? Name its module with -A (tidewheel -A shop.tasks worker) or in TIDEWHEEL_APP")
     level_number(loglevel)
     color = False if click.get_current_context().color is False else None
     options = WorkerOptions(
         app=session.app, url=session.broker, name=worker_name(name), pool=pool, concurrency=concurrency, queues=queues,
-        exclude=exclude_queues, start_method=start_method or "forkserver", max_tasks_per_child=max_tasks_per_child,
-        max_memory_per_child=max_memory_per_child, time_limit=time_limit, soft_time_limit=soft_time_limit, grace=grace, burst=burst,
+        exclude=exclude_queues, start_method=start_method, max_tasks_per_child=max_tasks_per_child,
+        max_memory_per_child=max_memory_per_child, time_limit=time_limit, soft_time_limit=soft_time_limit, grace=grace, kill_after=kill_after, burst=burst,
         color=color,
     )  # fmt: skip
     with pidfile(pid_file):
-        raise SystemExit(start(options, LogSettings(level=loglevel, format=log_format, color=color, file=logfile)))
+        raise SystemExit(start(session, options, LogSettings(level=loglevel, format=log_format, color=color, file=logfile)))

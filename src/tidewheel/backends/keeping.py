@@ -1,0 +1,30 @@
+"""What engines have in common: how long what has ended is kept (seconds), and what is said of a dead worker's jobs."""
+
+from __future__ import annotations
+
+from tidewheel.errors import ErrorRecord
+from tidewheel.wire.failures import encode_error
+
+DUPLICATES = 60.0
+"""An ended job is remembered at least this long, whatever its result's time to live: so long a repeated publication is recognised."""
+DEAD_LETTERS = 14 * 86_400.0
+"""Dead letters, with their bodies, so that they can be revived."""
+RESULTS = 3600.0
+"""What is kept of a job that ended without a worker (cancelled or expired before it started)."""
+HISTORY = 20
+"""Entries of a job's history; the oldest go first."""
+
+
+def visible(ttl: float) -> float:
+    """Seconds after its end for which `records` answers for a job. Without a time to live: the bare fact, as long as duplicates matter."""
+    return ttl if ttl > 0 else DUPLICATES
+
+
+def kept(ttl: float, key_window: float) -> float:
+    """Seconds after its end for which an engine must remember a job at all. `key_window` is 0 for a job without a key."""
+    return max(ttl, DUPLICATES, key_window)
+
+
+def lost_error(worker: str) -> bytes:
+    """The error of a job whose worker died, for its history and for the dead letters."""
+    return encode_error(ErrorRecord(type="WorkerLost", message=f"the worker that held the job died ({worker})"))

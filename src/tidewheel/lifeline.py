@@ -1,0 +1,108 @@
+"""The sign of life of a process: an exclusive lock on a file of its own. The kernel drops it when the process is gone, however it went.
+
+Immune to clocks, pauses and full disks; no traffic while all is well. It needs one kernel: containers that share a volume on one
+host are fine. This module imports nothing of ours, so an executor can hold its lifeline before anything else.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+
+try:
+    import fcntl
+except ImportError:  # Windows: no engine there hands out a lifeline
+    fcntl = None  # type: ignore[assignment]
+
+__all__ = ["alive", "held", "hold", "release"]
+
+_lock = threading.Lock()
+_held: dict[int, str] = {}
+"""Descriptor -> path of every lifeline of this process."""
+
+
+def hold(lifeline: str) -> int:
+    """Create and lock `<lifeline>.<pid>`; answers the descriptor, to be kept open for as long as the process lives.
+
+    `lifeline` is what `Consumer.lifeline` says. Call it first thing in a child process. A child of this process that is made by a
+    bare fork does not inherit the lock. Raises `OSError`.
+    """
+    path = f"{lifeline}.{os.getpid()}"
+    while True:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            if _same(fd, path):
+                with _lock:
+                    _held[fd] = path
+                return fd
+        except BaseException:
+            os.close(fd)
+            raise
+        # A sweeper that found the file unlocked has just deleted it: that lock would be on nothing.
+        os.close(fd)
+
+
+def held(fd: int) -> bool:
+    """Whether the lifeline is still where others look for it; not after somebody emptied the directory."""
+    path = _held.get(fd)
+    return path is not None and _same(fd, path)
+
+
+def release(fd: int) -> None:
+    """End a lifeline: remove its file, drop the lock."""
+    with _lock:
+        path = _held.pop(fd, None)
+    if path is None:
+        return
+    if _same(fd, path):
+        try:
+            os.unlink(path)
+        except OSError:
+            pass
+    os.close(fd)
+
+
+def alive(path: str) -> int | None:
+    """None when a living process holds the lifeline at `path`; else a descriptor that now holds it (close it) or -1: it is gone."""
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return -1
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(fd)
+        return None
+    except BaseException:
+        os.close(fd)
+        raise
+    if not _same(fd, path):
+        os.close(fd)
+        return -1
+    return fd
+
+
+def _same(fd: int, path: str) -> bool:
+    try:
+        there = os.stat(path, follow_symlinks=False)
+    except OSError:
+        return False
+    here = os.fstat(fd)
+    return (here.st_dev, here.st_ino) == (there.st_dev, there.st_ino)
+
+
+def _after_fork() -> None:
+    """A lock belongs to the open file, which a forked child shares: without this a stray grandchild would keep the dead alive."""
+    global _lock
+    _lock = threading.Lock()
+    for fd in list(_held):
+        try:
+            os.close(fd)
+        except OSError:
+            pass
+    _held.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

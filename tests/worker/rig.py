@@ -1,0 +1,114 @@
+"""Real workers for tests: processes that are really started, signalled and killed, and the history that their jobs wrote."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import NamedTuple, TypeVar
+
+APPS = Path(__file__).parent / "apps"
+T = TypeVar("T")
+
+
+def until(what: str, condition: Callable[[], T], seconds: float = 30.0) -> T:
+    """What `condition` answers as soon as it is true; fails with `what` and its last answer when that takes too long."""
+    end = time.monotonic() + seconds
+    while True:
+        answer = condition()
+        if answer:
+            return answer
+        if time.monotonic() > end:
+            raise AssertionError(f"not within {seconds:g} s: {what} (last: {answer!r})")
+        time.sleep(0.005)  # the one place where worker tests wait: what they wait for happens in other processes
+
+
+class Line(NamedTuple):
+    what: str
+    job: str
+    value: str
+    pid: int
+
+
+class Rig:
+    """A folder with a broker, an app (`tests/worker/apps/jobs.py`) and any number of workers."""
+
+    def __init__(self, folder: Path, jobs: ModuleType) -> None:
+        self.folder = folder
+        self.jobs = jobs
+        self.app = jobs.app
+        self.history_file = folder / "history"
+        self.workers: list[subprocess.Popen[bytes]] = []
+        self.logs: list[Path] = []
+
+    def start(self, *flags: str, wait: bool = True) -> subprocess.Popen[bytes]:
+        """A worker process; by default once it is ready."""
+        log = self.folder / f"worker-{len(self.workers)}.log"
+        env = dict(os.environ, JOBS_URL=self.app.url, HISTORY=str(self.history_file), PYTHONPATH=str(APPS), PYTHONFAULTHANDLER="")
+        with log.open("wb") as out:
+            command = [sys.executable, "-m", "tidewheel", "-A", "jobs", "worker", "-l", "info", *flags]
+            process = subprocess.Popen(command, cwd=self.folder, env=env, stdout=out, stderr=out, stdin=subprocess.DEVNULL, start_new_session=True)
+        self.workers.append(process)
+        self.logs.append(log)
+        if wait:
+            until(f"worker ready; its log: {log}", lambda: b"ready" in log.read_bytes() or process.poll() is not None)
+            assert process.poll() is None, log.read_text()
+        return process
+
+    def log(self, which: int = -1) -> str:
+        return self.logs[which].read_text(errors="replace")
+
+    def history(self, what: str = "") -> list[Line]:
+        if not self.history_file.exists():
+            return []
+        lines = [Line(a, b, c, int(d)) for a, b, c, d in (x.rsplit(" ") for x in self.history_file.read_text().splitlines())]
+        return [x for x in lines if not what or x.what == what]
+
+    def runs(self) -> Counter[str]:
+        """How often each job started."""
+        return Counter(x.job for x in self.history("start"))
+
+    def started(self, n: int = 1) -> list[Line]:
+        return until(f"{n} starts", lambda: len(s := self.history("start")) >= n and s)
+
+    def stop(self, process: subprocess.Popen[bytes], sig: int = signal.SIGTERM, seconds: float = 40.0) -> int:
+        process.send_signal(sig)
+        return process.wait(seconds)
+
+    def close(self) -> None:
+        for process in self.workers:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+        self.app.close()
+
+
+def alive(pid: int) -> bool:
+    """Whether a process exists and is more than a zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def children(pid: int) -> list[int]:
+    """All descendants."""
+    parents: dict[int, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                parents.setdefault(int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1]), []).append(int(entry.name))
+            except OSError:
+                continue
+    out, todo = [], [pid]
+    while todo:
+        found = parents.get(todo.pop(), [])
+        out += found
+        todo += found
+    return out
