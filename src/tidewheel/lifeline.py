@@ -14,7 +14,7 @@ try:
 except ImportError:  # Windows: no engine there hands out a lifeline
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["alive", "held", "hold", "release"]
+__all__ = ["held", "hold", "release", "seize"]
 
 _lock = threading.Lock()
 _held: dict[int, str] = {}
@@ -63,8 +63,11 @@ def release(fd: int) -> None:
     os.close(fd)
 
 
-def alive(path: str) -> int | None:
-    """None when a living process holds the lifeline at `path`; else a descriptor that now holds it (close it) or -1: it is gone."""
+def seize(path: str) -> int | None:
+    """Take over the lifeline of a dead process: a descriptor that now holds it (close it), or -1 when the file is gone.
+
+    None: a living process holds it. Raises `OSError`.
+    """
     try:
         fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
     except FileNotFoundError:

@@ -118,8 +118,8 @@ def test_two_loops_at_once() -> None:
 
     def run(name: str) -> None:
         async def main() -> None:
-            for part in await asyncio.gather(*(gatherer.publish(envelopes(f"{name}{n}")) for n in range(20))):
-                found.append(part[0].id)
+            parts = await asyncio.gather(*(gatherer.publish(envelopes(f"{name}{n}")) for n in range(20)))
+            found.extend(part[0].id for part in parts)
 
         asyncio.run(main())
 

@@ -147,7 +147,7 @@ def test_unknown_and_expired_are_told_apart(app: Tidewheel) -> None:
     with pytest.raises(UnknownJob, match="is not a job id"):
         _ = app.result("nonsense").state
     fresh = app.result(job_id())
-    with pytest.raises(UnknownJob, match="no job .* is known to memory://"):
+    with pytest.raises(UnknownJob, match=r"no job .* is known to memory://"):
         fresh.get(1)
     old = "0190a0a0-0000-7000-8000-000000000000"  # of June 2024
     with pytest.raises(ResultExpired, match=r"made 2024-.* UTC\): its result's time to live is over"):
@@ -238,7 +238,7 @@ def test_many_who_wait_share_one_thread(app: Tidewheel, hand: Hand) -> None:
 
     async def main() -> int:
         waiting = [asyncio.ensure_future(r.aget()) for r in results]
-        while app._listener is None or len(app._listener._watched) < 50:
+        while app._listener is None or len(app._listener._watched) < 50:  # noqa: ASYNC110 there is nothing to wait on but this
             await asyncio.sleep(0.005)
         threads = {t.name for t in threading.enumerate() if t.name.startswith("tidewheel")}
         for _ in results:

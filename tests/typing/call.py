@@ -76,4 +76,4 @@ def results() -> None:
     assert_type(result.id, str)
     text: str = result.get()  # type: ignore[assignment]
     wider: Result[object] = result
-    print(text, wider)
+    assert text != wider

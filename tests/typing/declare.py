@@ -56,7 +56,7 @@ def declared() -> None:
 def kinds() -> None:
     sync: Task[..., int] = add
     coroutine: AsyncTask[..., str] = fetch
-    print(sync, coroutine)
+    assert sync != coroutine
 
 
 app.task(queue=3)  # type: ignore[call-overload]

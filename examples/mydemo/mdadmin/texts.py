@@ -21,7 +21,6 @@ TEXTS = {
     "mailbox": ("Open the demo's mailbox", "打开演示邮箱"),
     "email": ("E-mail address", "邮箱地址"),
     "back": ("Back to the start", "返回首页"),
-    "error_title": ("Please check", "请检查"),
     # sign up
     "sign_up_title": ("Create your account", "注册账号"),
     "sign_up_lead": (

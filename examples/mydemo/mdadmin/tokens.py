@@ -45,7 +45,9 @@ def read(token: str) -> User:
         raise BadToken(Flaw.INVALID) from None
     if user is None:
         raise BadToken(Flaw.INVALID)
-    if user.is_active and user.email_verified_at is not None:
+    if not user.is_active:
+        raise BadToken(Flaw.OUTDATED)
+    if user.email_verified_at is not None:
         raise BadToken(Flaw.USED)
     if not constant_time_compare(fingerprint(user), seal):
         raise BadToken(Flaw.OUTDATED)

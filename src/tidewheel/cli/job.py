@@ -121,11 +121,9 @@ def _details(job: JobView, arguments: bool) -> dict[str, Any]:
     found["headers"] = dict(job.headers)
     found["progress"] = _decoded(job.progress)
     if arguments:
-        try:
-            found["args"], found["kwargs"] = decode_call(job.body)
-        except (ValueError, NotImplementedError) as broken:
-            found["args"] = found["kwargs"] = None
-            found["undecodable"] = str(broken)
+        found["args"], found["kwargs"], note = _call(job)
+        if note:
+            found["note"] = note
         found["value"] = _decoded(job.value)
     found["history"] = [_entry(e) for e in job.history]
     return found
@@ -174,13 +172,21 @@ def _page(job: JobView, now: float, arguments: bool) -> str:
     return "\n\n".join(parts)
 
 
-def _arguments(job: JobView) -> list[tuple[str, str]]:
+def _call(job: JobView) -> tuple[list[Any] | None, dict[str, Any] | None, str]:
+    """Its arguments; or None, and why there are none."""
+    if not job.body:
+        return None, None, "not kept: arguments are forgotten when a job ends, unless it is dead"
     try:
-        args, kwargs = decode_call(job.body)
+        return *decode_call(job.body), ""
     except (ValueError, NotImplementedError) as broken:
-        return [("args", f"cannot be decoded: {escape(str(broken))}")]
-    rows = [("args" if at == 0 else "", _short(value)) for at, value in enumerate(args)]
-    rows += [("kwargs" if at == 0 else "", f"{escape(name)} = {_short(value)}") for at, (name, value) in enumerate(kwargs.items())]
+        return None, None, f"the arguments cannot be decoded: {broken}"
+
+
+def _arguments(job: JobView) -> list[tuple[str, str]]:
+    args, kwargs, note = _call(job)
+    rows = [("args", escape(note))] if note else []
+    rows += [("args" if at == 0 else "", _short(value)) for at, value in enumerate(args or ())]
+    rows += [("kwargs" if at == 0 else "", f"{escape(name)} = {_short(value)}") for at, (name, value) in enumerate((kwargs or {}).items())]
     if job.value is not None:
         rows.append(("value", _short(_decoded(job.value))))
     return rows

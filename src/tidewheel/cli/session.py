@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import sys
 import traceback
@@ -51,8 +50,12 @@ class Session:
             raise AppImportError(self.app, traceback.format_exc()) from None
         if self.broker is not None:
             app.url = self.broker
-        self._open.append(app)
+        self.adopt(app)
         return app
+
+    def adopt(self, app: Tidewheel) -> None:
+        """Close it when the command has ended."""
+        self._open.append(app)
 
     def connect(self) -> Tidewheel:
         """An app over the broker, for commands that need no task: the user's own where -A names one, else one without tasks.
@@ -65,7 +68,7 @@ class Session:
             from tidewheel.app import Tidewheel
 
             app = Tidewheel(self.broker)
-            self._open.append(app)
+            self.adopt(app)
         file = sqlite_file(app.url)
         if file is not None and not file.exists():
             raise NotFound(
@@ -94,7 +97,5 @@ class Session:
 
 def sqlite_file(url: str) -> Path | None:
     """The file of a `sqlite:///path` URL (`sqlite:////path` is absolute); None for other engines."""
-    found = re.match(r"(?i)sqlite:(?://)?/?([^?#]*)", url)
-    if found is None:
-        return None
-    return Path(os.path.expanduser(unquote(found[1])))
+    found = re.match(r"(?i)sqlite:///([^?]+)", url)
+    return None if found is None else Path(unquote(found[1]))

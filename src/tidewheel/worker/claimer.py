@@ -112,14 +112,16 @@ class Claimer:
         return [d for d in deliveries if not is_suspect(d.losses)] + suspects[:1]
 
     def _adopt(self) -> None:
-        """Take what the broker thinks we own and we do not know of. It never started: its claim's answer was lost."""
+        """Take what the broker thinks we own and we do not know of. It never started: its claim's answer was lost.
+
+        What we know is noted *before* we ask: no claim is under way meanwhile (this is the thread that claims), so whatever is in the
+        answer and not in the note never reached us. Asked the other way round, a job that is settled in between would run twice.
+        """
+        with self._ledger.lock:
+            known = self._ledger.keys() | self._settler.keys()
         owned = self._consumer().owned()
         self._reconcile = False
-        unknown = [
-            d
-            for d in owned
-            if not self._ledger.holds((d.envelope.id, d.token.claim)) and not self._settler.holds(d.envelope.id, d.token.claim)
-        ]
+        unknown = [d for d in owned if (d.envelope.id, d.token.claim) not in known]
         if unknown:
             log.info("adopting %d jobs whose claim was not answered", len(unknown))
             self._hub.dispatch(self._ledger.accept(unknown))

@@ -17,6 +17,7 @@ import selectors
 import signal
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable
 
 import msgspec
@@ -210,24 +211,22 @@ class Hub:
     # -- hearing ------------------------------------------------------------------------------------------------------
 
     def _hear(self, link: Link) -> None:
-        ledger, heard, settlements = self._ledger, 0, []
-        for message in link.read():
-            if type(message) is Ended:
-                heard += 1
-                flight = ledger.finished(message.key, message.duration)
-                if flight is not None:
-                    outcome = message.outcome
-                    if flight.why == "hard" and type(outcome) is Again and outcome.event == "interrupted":
-                        outcome = self._decide(flight.delivery, OverTime(self._over_time(flight)), flight.cancel)
-                    settlements.append(Settlement(flight.delivery.envelope.id, flight.delivery.token, outcome))
-                    self._tell(flight.delivery, outcome, message.duration)
-            elif type(message) is Started:
-                ledger.started(message.key)
-                self._look_soon()
-            else:
-                self._hear_rarely(link, message)
+        ledger, heard = self._ledger, 0
+        settlements: list[Settlement] = []
+        # Under the lock, because a delivery must at every moment be in the ledger or with the settler: `Claimer._adopt` relies on it.
+        with ledger.lock:
+            for message in link.read():
+                if type(message) is Ended:
+                    heard += 1
+                    self._hear_end(message, settlements)
+                elif type(message) is Started:
+                    ledger.started(message.key)
+                    self._look_soon()
+                else:
+                    self._hear_rarely(link, message)
+            if settlements:
+                self._settler.extend(settlements)
         if settlements:
-            self._settler.extend(settlements)
             self._use_up(link)
         if heard and (ledger.pending or self._suspect_since is not None):
             self.dispatch(ledger.seat_pending())
@@ -238,6 +237,16 @@ class Hub:
             nap = min(NAP, window / 4 * (ledger.average or 0.0))
             if nap >= NAP / 10:
                 time.sleep(nap)
+
+    def _hear_end(self, message: Ended, settlements: list[Settlement]) -> None:
+        flight = self._ledger.finished(message.key, message.duration)
+        if flight is None:
+            return
+        outcome = message.outcome
+        if type(outcome) is Again and outcome.event == "interrupted":
+            self.cut += 1
+        settlements.append(Settlement(flight.delivery.envelope.id, flight.delivery.token, outcome))
+        self._tell(flight.delivery, outcome, message.duration)
 
     def _hear_rarely(self, link: Link, message: object) -> None:
         match message:
@@ -254,7 +263,7 @@ class Hub:
                     self._emitter.emit(events.WorkerStarted(worker=self._name))
                 self.dispatch(self._ledger.seat_pending())
             case Returned(keys):
-                self._came_back(self._ledger.returned(keys))
+                self._came_back(self._ledger.returned(keys))  # under the lock that `_hear` holds
             case Reported(key, data):
                 self._progress(key, data)
             case Bloated(rss):
@@ -269,13 +278,12 @@ class Hub:
         """Unstarted jobs: to executors that are idle, else back to the broker so that other workers can have them."""
         if not deliveries:
             return
+        ledger = self._ledger
         if not self._stopping:
-            with self._ledger.lock:
-                self._ledger.pending.extendleft(reversed(deliveries))
-                self.dispatch(self._ledger.seat_pending())
-                deliveries = [d for d in self._ledger.pending if not is_suspect(d.losses)]
-                for d in deliveries:
-                    self._ledger.pending.remove(d)
+            ledger.pending.extendleft(reversed(deliveries))
+            self.dispatch(ledger.seat_pending())
+            deliveries = [d for d in ledger.pending if not is_suspect(d.losses)]
+            ledger.pending = deque(d for d in ledger.pending if is_suspect(d.losses))
         self._give_back(deliveries)
 
     def _give_back(self, deliveries: Iterable[Delivery], ending: AnyEnding | None = None) -> None:
@@ -307,7 +315,7 @@ class Hub:
             if now - self._suspect_since > SUSPECT_PATIENCE:
                 with self._ledger.lock:
                     self._ledger.pending.remove(pending)
-                self._settler.add(Settlement(pending.envelope.id, pending.token, Again("returned", 10.0)))
+                    self._settler.add(Settlement(pending.envelope.id, pending.token, Again("returned", 10.0)))
                 self._suspect_since = None
             next_look = min(next_look, now + 1.0)
         else:
@@ -388,7 +396,7 @@ class Hub:
                 waiting = [d for d in self._ledger.pending if d.envelope.id == job_id]
                 for delivery in waiting:
                     self._ledger.pending.remove(delivery)
-            self._give_back(waiting, Stopped())
+                self._give_back(waiting, Stopped())
         self._look_soon()
 
     # -- replacing ----------------------------------------------------------------------------------------------------
@@ -483,6 +491,10 @@ class Hub:
             self._died(number, pid or 0, status)
 
     def _died(self, number: int, pid: int, status: int | None) -> None:
+        with self._ledger.lock:
+            self._settle_dead(number, pid, status)
+
+    def _settle_dead(self, number: int, pid: int, status: int | None) -> None:
         seat, running, unstarted = self._ledger.unseat(number)
         if seat is None:
             return
@@ -502,8 +514,7 @@ class Hub:
         if self._stopping:
             self._give_back(unstarted)
         else:
-            with self._ledger.lock:
-                self._ledger.pending.extendleft(reversed(unstarted))
+            self._ledger.pending.extendleft(reversed(unstarted))
             self.dispatch(self._ledger.seat_pending())
 
     def _ending_of(self, flight: Flight, seat: Seat, why: str, *, sole: bool) -> AnyEnding:
@@ -534,7 +545,7 @@ class Hub:
         with self._ledger.lock:
             pending = list(self._ledger.pending)
             self._ledger.pending.clear()
-        self._give_back(pending)
+            self._give_back(pending)
 
     def _interrupt(self) -> None:
         now = time.monotonic()

@@ -44,7 +44,7 @@ class Keeper:
         self._progress: dict[Key, bytes] = {}
         self._news = threading.Event()
         self._stopping = False
-        self._different = 0
+        self._different: float | None = None
         self._thread = threading.Thread(target=self._run, name="tidewheel-keeper", daemon=True)
 
     def start(self) -> None:
@@ -78,6 +78,7 @@ class Keeper:
     def _beat(self) -> None:
         progress, self._progress = self._progress, {}
         worker = self._worker_id()
+        held = self._held()
         try:
             beat = self._consumer().beat([Progress(k[0], Token(worker, k[1]), data) for k, data in progress.items()])
         except BrokerError as error:
@@ -87,18 +88,22 @@ class Keeper:
         except Exception:
             log.exception("a beat failed")
             return
-        self._heard(beat)
+        self._heard(beat, max(held, self._held()))
 
-    def _heard(self, beat: Beat) -> None:
+    def _heard(self, beat: Beat, held: int) -> None:
         if beat.lost:
             self._lost()
             return
         if beat.cancels:
             self._cancels(beat.cancels)
-        # A claim or a settlement that is under way makes the two differ for a moment, so once is no reason.
-        self._different = self._different + 1 if beat.owned > self._held() else 0
-        if self._different >= 2:
-            self._different = 0
+        # A claim that is under way makes the two differ for a moment, so only what lasts for a whole beat is a reason to ask.
+        now = time.monotonic()
+        if beat.owned <= held:
+            self._different = None
+        elif self._different is None:
+            self._different = now
+        elif now - self._different >= self._consumer().beat_every:
+            self._different = None
             self._differs()
 
     def _sweep(self) -> None:

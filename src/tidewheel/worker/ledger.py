@@ -210,9 +210,9 @@ class Ledger:
         with self.lock:
             return len(self.flights) + len(self.pending)
 
-    def holds(self, key: Key) -> bool:
+    def keys(self) -> set[Key]:
         with self.lock:
-            return key in self.flights or any((d.envelope.id, d.token.claim) == key for d in self.pending)
+            return set(self.flights) | {(d.envelope.id, d.token.claim) for d in self.pending}
 
     def find(self, job_id: str) -> list[Flight]:
         with self.lock:

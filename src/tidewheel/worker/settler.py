@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 from tidewheel.contract import Consumer, Settlement, Verdict
 from tidewheel.errors import BrokerError
+from tidewheel.worker.frames import Key
 from tidewheel.worker.pause import Pause
 
 log = logging.getLogger("tidewheel.worker")
@@ -24,7 +25,12 @@ BATCH = 256
 class Settler:
     """One thread. `add` may be called from any other."""
 
-    def __init__(self, consumer: Callable[[], Consumer], refused: Callable[[Settlement, Verdict], None], trouble: Callable[[BrokerError | None], None]) -> None:
+    def __init__(
+        self,
+        consumer: Callable[[], Consumer],
+        refused: Callable[[Settlement, Verdict], None],
+        trouble: Callable[[BrokerError | None], None],
+    ) -> None:
         self._consumer = consumer
         self._refused = refused
         self._trouble = trouble
@@ -40,21 +46,21 @@ class Settler:
         self._thread.start()
 
     def add(self, settlement: Settlement) -> None:
-        self._queue.append(settlement)
-        with self._news:
-            self._news.notify()
+        self.extend([settlement])
 
     def extend(self, settlements: list[Settlement]) -> None:
-        self._queue.extend(settlements)
         with self._news:
+            self._queue.extend(settlements)
             self._news.notify()
 
     def unsettled(self) -> int:
         """Outcomes that are not known to be written."""
         return len(self._queue) + len(self._writing)
 
-    def holds(self, job_id: str, claim: int) -> bool:
-        return any(s.id == job_id and s.token.claim == claim for s in [*self._writing, *self._queue])
+    def keys(self) -> set[Key]:
+        """The deliveries whose outcome is here."""
+        with self._news:
+            return {(s.id, s.token.claim) for s in (*self._writing, *self._queue)}
 
     def close(self, patience: float) -> int:
         """Write what is left, for up to `patience` seconds. Returns how many outcomes could not be written."""
@@ -73,8 +79,8 @@ class Settler:
                     if self._closing:
                         return
                     self._news.wait()
-            while self._queue and len(self._writing) < BATCH:
-                self._writing.append(self._queue.popleft())
+                while self._queue and len(self._writing) < BATCH:
+                    self._writing.append(self._queue.popleft())
             try:
                 verdicts = self._consumer().settle(self._writing)
             except BrokerError as error:

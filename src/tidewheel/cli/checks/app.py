@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tidewheel.app import Tidewheel
     from tidewheel.task import Task
 
+PLAIN: tuple[Any, ...] = ([], {}, "", 0, 0.0, True, b"", None)
 STORABLE = "annotate with a plain type, a dataclass, a msgspec Struct, an attrs class or a pydantic model; or pass an id and look it up"
 
 
@@ -80,4 +81,4 @@ def _known(cls: Any) -> bool:
     origin = typing.get_origin(cls) or cls
     if base is not None and isinstance(origin, type) and issubclass(origin, base):
         return True
-    return isinstance(origin, type) and any(isinstance(v, origin) for v in ([], {}, "", 0, 0.0, True, b"", None))
+    return isinstance(origin, type) and any(isinstance(v, origin) for v in PLAIN)

@@ -34,7 +34,8 @@ def versions() -> Iterator[Finding]:
 def clock(broker: Broker | None) -> Iterator[Finding]:
     here = time.time()
     if here < YOUNGEST:
-        yield problem("clock", f"this machine's clock says {datetime.fromtimestamp(here, timezone.utc):%Y-%m-%d}", "set it, and run an NTP client")
+        date = datetime.fromtimestamp(here, timezone.utc)
+        yield problem("clock", f"this machine's clock says {date:%Y-%m-%d}", "set it, and run an NTP client")
     if broker is None:
         return
     before = time.time()

@@ -140,7 +140,7 @@ def start(session: Session, options: WorkerOptions, logs: LogSettings) -> int:
     help="How executors come about.",
 )
 @click.option("--grace", type=duration, metavar="SECONDS", default=25.0, help="On SIGTERM, time for running jobs to end.  [default: 25]")
-@click.option("--kill-after", type=DURATION, default=10.0, help="Time to end for a run that was interrupted, before its process is.  [default: 10]")
+@click.option("--kill-after", type=duration, metavar="SECONDS", default=10.0, help="Until a run that does not end is killed.  [default: 10]")
 @click.option("--burst", is_flag=True, help="Stop when the queues are empty.")
 @click.option("--pidfile", "pid_file", help="Write the process id here, and refuse to start twice.")
 @click.option("-E", "--task-events", is_flag=True, expose_value=False, callback=_no_effect, help="Accepted, without effect.")
@@ -185,8 +185,8 @@ def command(
     options = WorkerOptions(
         app=session.app, url=session.broker, name=worker_name(name), pool=pool, concurrency=concurrency, queues=queues,
         exclude=exclude_queues, start_method=start_method, max_tasks_per_child=max_tasks_per_child,
-        max_memory_per_child=max_memory_per_child, time_limit=time_limit, soft_time_limit=soft_time_limit, grace=grace, kill_after=kill_after, burst=burst,
-        color=color,
+        max_memory_per_child=max_memory_per_child, time_limit=time_limit, soft_time_limit=soft_time_limit, grace=grace,
+        kill_after=kill_after, burst=burst, color=color,
     )  # fmt: skip
     with pidfile(pid_file):
         raise SystemExit(start(session, options, LogSettings(level=loglevel, format=log_format, color=color, file=logfile)))

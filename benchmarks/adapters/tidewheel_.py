@@ -1,0 +1,37 @@
+"""Tidewheel on SQLite, at its default durability (every publication and every outcome is synced to disk)."""
+
+from marks import BODIES, DATA, RESULTS, VARIANT, aio
+
+VENV = "tidewheel"
+PACKAGES: list[str] = []  # those of pyproject.toml; the code itself is a copy of this checkout's src (see venvs.py)
+VARIANTS = {
+    "tidewheel": {"cases": "A B C D E F G H", "note": "SQLite, defaults, -c 2"},
+    "tidewheel-c1": {"cases": "B", "note": "the same, -c 1"},
+    "tidewheel-threads": {"cases": "I", "note": "-P threads -c 100"},
+    "tidewheel-asyncio": {"cases": "I", "note": "-P asyncio -c 100, async def"},
+}
+
+
+def worker(variant: str, drain: bool) -> list[str]:
+    command = ["python", "-m", "tidewheel", "-A", "adapters.tidewheel_:app", "worker", "-l", "warning"]
+    pool = variant.partition("-")[2]
+    return [*command, *(["-P", pool, "-c", "100"] if pool in ("threads", "asyncio") else ["-c", "1" if pool == "c1" else "2"])]
+
+
+if VARIANT:
+    from tidewheel import Tidewheel
+
+    app = Tidewheel(f"sqlite:///{DATA}/tidewheel.db", result_ttl=3600 if RESULTS else 0)
+    TASKS = {name: app.task(name=name)(aio if name == "io" and VARIANT.endswith("asyncio") else body) for name, body in BODIES.items()}
+
+    def enqueue(kind, i):
+        TASKS[kind].delay(i)
+
+    def enqueue_many(kind, numbers):
+        TASKS[kind].map(numbers)
+
+    def enqueue_later(kind, numbers, delay):
+        TASKS[kind].using(countdown=delay).map(numbers)
+
+    def roundtrip(i):
+        TASKS["noop"].delay(i).get(timeout=30)

@@ -1,0 +1,56 @@
+"""A virtual environment for each peer, made on first use under `$BENCH_ROOT` (by default in the temporary folder), and a copy of our source."""
+
+from __future__ import annotations
+
+import compileall
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import tomllib
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = pathlib.Path(os.environ.get("BENCH_ROOT") or pathlib.Path(tempfile.gettempdir()) / "tidewheel-bench")
+QUIET = {**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+
+
+def environment(name: str, packages: list[str]) -> pathlib.Path:
+    """The environment's folder. Delete it to have it made again with newer packages."""
+    path = ROOT / "venv" / name
+    if not (path / "made").exists():
+        shutil.rmtree(path, ignore_errors=True)
+        print(f"making the environment of {name} …", flush=True)
+        subprocess.run([sys.executable, "-m", "venv", path], check=True)
+        subprocess.run([path / "bin/pip", "install", "-q", *(packages or our_dependencies())], check=True, env=QUIET)
+        (path / "made").touch()
+    return path
+
+
+def our_dependencies() -> list[str]:
+    dependencies: list[str] = tomllib.loads((HERE.parent / "pyproject.toml").read_text())["project"]["dependencies"]
+    return dependencies
+
+
+def snapshot() -> pathlib.Path:
+    """A compiled copy of src/, so that one run measures one state of the code, whatever is edited meanwhile."""
+    path = pathlib.Path(tempfile.mkdtemp(prefix="src-", dir=ROOT))
+    shutil.copytree(HERE.parent / "src/tidewheel", path / "tidewheel", ignore=shutil.ignore_patterns("__pycache__"))
+    compileall.compile_dir(path, quiet=2)
+    return path
+
+
+def versions(names: list[str]) -> str:
+    """What the environments hold, as one line."""
+    out = []
+    for name in names:
+        pip = ROOT / "venv" / name / "bin/pip"
+        text = subprocess.run([pip, "list", "--format=json"], capture_output=True, text=True, env=QUIET).stdout
+        out += [f"{p['name']} {p['version']}" for p in json.loads(text or "[]") if p["name"] in ("celery", "redis", "huey", "msgspec")]
+    redis = shutil.which("redis-server")
+    if redis and "celery" in names:
+        text = subprocess.run([redis, "--version"], capture_output=True, text=True).stdout
+        out.append("redis-server " + text.partition("v=")[2].partition(" ")[0])
+    return ", ".join(out)

@@ -1,0 +1,2 @@
+-- Delete one dead letter.
+DELETE FROM job WHERE id = ? AND state = 4

@@ -1,0 +1,2 @@
+-- Depth of what is scheduled, by queue.
+SELECT queue, count(*) FROM job WHERE state = 0 GROUP BY queue

@@ -1,0 +1,2 @@
+-- Forget the history of a job.
+DELETE FROM history WHERE id = ?

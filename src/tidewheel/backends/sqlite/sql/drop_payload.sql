@@ -1,0 +1,2 @@
+-- Delete one long body.
+DELETE FROM payload WHERE id = ?

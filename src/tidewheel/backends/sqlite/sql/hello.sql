@@ -1,0 +1,2 @@
+-- A worker begins. id, info
+INSERT INTO worker (id, info) VALUES (?, ?)

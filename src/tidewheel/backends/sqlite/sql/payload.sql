@@ -1,0 +1,2 @@
+-- One long body.
+SELECT body FROM payload WHERE id = ?
