@@ -118,6 +118,8 @@ def quiet_neighbours() -> bool:
 
 
 def describe() -> str:
-    model = next((x.split(":")[1].strip() for x in open("/proc/cpuinfo") if x.startswith("model name")), platform.machine())
-    cores = len(os.sched_getaffinity(0))
-    return f"{cores} cores ({model}), Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, Linux {platform.release().split('-')[0]}"
+    lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
+    model = next((x.split(":")[1].strip() for x in lines if x.startswith("model name")), platform.machine())
+    kernel = platform.release().partition("-")[0]
+    python = f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}"
+    return f"{len(os.sched_getaffinity(0))} cores ({model}), {python}, Linux {kernel}"

@@ -19,7 +19,7 @@ def free_port() -> int:
 class Redis:
     def __init__(self, root: pathlib.Path) -> None:
         if shutil.which("redis-server") is None:
-            raise SystemExit("redis-server is needed for Celery: apt-get install redis-server, or leave Celery out with --only tidewheel,huey")
+            raise SystemExit("Celery needs redis-server: apt-get install redis-server, or leave it out: --only tidewheel,huey,engine")
         self.folder = tempfile.mkdtemp(prefix="redis-", dir=root)
         self.port = free_port()
         self.process = subprocess.Popen(

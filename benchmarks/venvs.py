@@ -1,4 +1,4 @@
-"""A virtual environment for each peer, made on first use under `$BENCH_ROOT` (by default in the temporary folder), and a copy of our source."""
+"""A virtual environment for each peer, made on first use under `$BENCH_ROOT` (by default in the temporary folder); a copy of our source."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import tomllib
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = pathlib.Path(os.environ.get("BENCH_ROOT") or pathlib.Path(tempfile.gettempdir()) / "tidewheel-bench")
 QUIET = {**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+"""For pip."""
 
 
 def environment(name: str, packages: list[str]) -> pathlib.Path:
@@ -24,7 +25,7 @@ def environment(name: str, packages: list[str]) -> pathlib.Path:
         shutil.rmtree(path, ignore_errors=True)
         print(f"making the environment of {name} …", flush=True)
         subprocess.run([sys.executable, "-m", "venv", path], check=True)
-        subprocess.run([path / "bin/pip", "install", "-q", *(packages or our_dependencies())], check=True, env=QUIET)
+        subprocess.run([path / "bin/pip", "install", "-qq", *(packages or our_dependencies())], check=True, env=QUIET)
         (path / "made").touch()
     return path
 

@@ -140,7 +140,7 @@ class Stage:
         self.ended: queue.SimpleQueue[Program] = queue.SimpleQueue()
         python = sys.executable
         runserver = [python, "manage.py", "runserver", "--noreload", "--skip-checks", f"127.0.0.1:{site_port}"]
-        worker = [python, "-m", "tidewheel", "-A", "celery_tasks", "worker", "-l", "info"]
+        worker = [python, "-m", "tidewheel", "-A", "celery_tasks", "worker", "-l", "info", "--log-format", "text"]
         self.site = Program("site", runserver, self.env, echo=echo, ended=self.ended)
         self.worker = Program("worker", worker, self.env, echo=echo, ended=self.ended)
 

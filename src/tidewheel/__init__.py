@@ -18,8 +18,7 @@ from tidewheel.errors import (
 from tidewheel.middleware import CallNext, Job
 from tidewheel.result import Result
 from tidewheel.task import Task
-
-__version__ = "0.1.0"
+from tidewheel.version import __version__
 
 __all__ = [
     "Abort", "CallNext", "Cancelled", "ConfigurationError", "Context", "HardTimeLimit", "InvalidArguments", "Job", "JobFailed",

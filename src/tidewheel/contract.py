@@ -129,10 +129,14 @@ class Consumer(Protocol):
     beat_every: float
     """Seconds between beats that this engine wants."""
 
+    news: bool
+    """Something was asked of this worker (a cancellation) and `beat` will tell what. Set while `claim` waits; reset by `beat`."""
+
     def claim(self, queues: Sequence[str], limit: int, wait: float) -> Sequence[Delivery]:
         """Take up to `limit` ready jobs, highest priority first, then roughly oldest first; count the delivery.
 
-        Blocks up to `wait` seconds while there is none (0: asks once) and returns early when there is work or on `wake`. Jobs past
+        Blocks up to `wait` seconds while there is none (0: asks once) and returns early when there is work, on `wake`, or when there
+        is `news` (where the engine can tell). With `limit` 0 it takes nothing and only waits for the latter two. Jobs past
         their `expires` end as expired instead. Queues take turns at being first, so that none starves. A call that raises may have
         claimed all the same: ask `owned` afterwards.
         """
@@ -155,7 +159,7 @@ class Consumer(Protocol):
         ...
 
     def wake(self) -> None:
-        """Make a `claim` that is blocked in another thread return now."""
+        """Make a `claim` that is blocked in another thread return now, or the next one that would block."""
         ...
 
     def close(self) -> None:
@@ -234,7 +238,7 @@ class ResultStore(Protocol):
         ...
 
     def wake_waiters(self) -> None:
-        """Make a blocked `wait` of this process return now."""
+        """Make a blocked `wait` of this process return now, or the next one that would block."""
         ...
 
     def forget(self, ids: Sequence[str]) -> int:

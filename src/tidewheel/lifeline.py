@@ -14,7 +14,7 @@ try:
 except ImportError:  # Windows: no engine there hands out a lifeline
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["held", "hold", "release", "seize"]
+__all__ = ["forget", "held", "hold", "release", "seize"]
 
 _lock = threading.Lock()
 _held: dict[int, str] = {}
@@ -60,6 +60,13 @@ def release(fd: int) -> None:
             os.unlink(path)
         except OSError:
             pass
+    os.close(fd)
+
+
+def forget(fd: int) -> None:
+    """Drop the lock and leave the file, as the kernel does for a process that is killed."""
+    with _lock:
+        _held.pop(fd, None)
     os.close(fd)
 
 

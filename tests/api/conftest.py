@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tidewheel import Tidewheel
+from tidewheel.backends import memory
 from tidewheel.contract import Backend, Receipt, Settlement, WorkerInfo
 from tidewheel.core.job import Delivery, Envelope
 from tidewheel.core.outcome import AnyOutcome, Dead, Succeeded
@@ -59,8 +60,10 @@ class Recorder:
 
 @pytest.fixture
 def app() -> Iterator[Tidewheel]:
-    with Tidewheel("memory://") as app:
+    name = incarnation()
+    with Tidewheel(f"memory://{name}") as app:
         yield app
+    memory.drop(name)
 
 
 @pytest.fixture

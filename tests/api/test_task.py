@@ -155,7 +155,7 @@ def test_the_envelope_says_what_using_said(app: Tidewheel, recorder: Recorder) -
     assert (first.queue, first.priority, first.delay, first.due) == ("q", -5, 1.5, eta.timestamp())
     assert (first.expires, first.lifetime, first.key, first.key_window, first.headers) == (until.timestamp(), None, "k", 9.0, {"a": "b"})
     assert (second.lifetime, second.expires) == (60.0, None)
-    assert msgspec.json.decode(second.headers[OVERRIDES]) == {"retry": {"attempts": 1}, "time_limit": None}
+    assert set(msgspec.json.decode(second.headers[OVERRIDES])) == {"retry", "time_limit"}, "only what differs from the declaration"
     there = effective(f.options, second.headers[OVERRIDES])
     assert (there.retry.attempts, there.time_limit) == (1, None)
     assert third.headers == {}

@@ -41,6 +41,13 @@ def test_the_banner_says_what_runs_where_and_how_safe_it_is() -> None:
     ]
 
 
+def test_long_sentences_are_wrapped() -> None:
+    wordy = msgspec.structs.replace(INFO, broker=msgspec.structs.replace(INFO.broker, notes=("word " * 30,)))
+    lines = [line for line in banner(wordy, width=50).splitlines() if "word" in line]
+    assert len(lines) > 3
+    assert all(len(line) <= 50 for line in lines)
+
+
 def test_color_is_asked_for() -> None:
     assert "\x1b[" not in banner(INFO)
     assert "\x1b[" in banner(INFO, color=True)

@@ -109,8 +109,8 @@ class Pages(BaseHTTPRequestHandler):
             f'<p class="hint">{self.t("try")} <code>me@{REFUSED}</code> {self.t("try_refused")}; '
             f"<code>me@{GREYLISTED}</code> {self.t('try_greylisted')}.</p>"
         )
-        body = f'<p>{self.t("lead")}</p><div data-count="{len(mails)}" aria-live="polite">{table if mails else empty}</div>{tries}'
-        self.page(200, self.t("title"), body + '<script src="/mailbox.js" defer></script>')
+        news = f'<div data-count="{len(mails)}" aria-live="polite">{table if mails else empty}</div>'
+        self.page(200, self.t("title"), f'<script src="/mailbox.js" defer></script><p>{self.t("lead")}</p>{news}{tries}')
 
     def one(self, mail: Mail) -> None:
         arrived = f"{mail.arrived.astimezone():%H:%M:%S}"
@@ -123,9 +123,9 @@ class Pages(BaseHTTPRequestHandler):
             f'<h2>{self.t("html")}</h2><iframe title="{self.t("html")}" src="/mail/{mail.number}/html" '
             f'sandbox="{SANDBOX}"></iframe><h2>{self.t("text")}</h2><pre>{text}</pre>'
         )
-        self.page(200, mail.header("Subject"), body, first=True)
+        self.page(200, mail.header("Subject"), body)
 
-    def page(self, status: int, title: str, body: str, first: bool = False) -> None:
+    def page(self, status: int, title: str, body: str) -> None:
         code, other, name = ("zh-Hans", "en", "English") if self.chinese else ("en", "zh", "中文")
         site = f'<footer><a href="{escape(self.site_url)}">{self.t("site")}</a></footer>' if self.site_url else ""
         self.reply(

@@ -16,7 +16,7 @@ def activation_mail(user: User, message_id: str) -> EmailMultiAlternatives:
     with translation.override(user.language):
         context = {
             "link": settings.SITE_URL + reverse("active", args=[tokens.make(user)]),
-            "minutes": max(1, settings.ACTIVATION_SECONDS // 60),
+            "lifetime": text["mail_lifetime"].format(minutes=max(1, settings.ACTIVATION_SECONDS // 60)),
             "t": text,
         }
         mail = EmailMultiAlternatives(

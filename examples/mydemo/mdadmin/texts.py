@@ -87,7 +87,7 @@ TEXTS = {
     "mail_hello": ("Welcome to Bright Moon!", "恭喜您成为海上明月会员！"),
     "mail_lead": ("Please confirm that this address is yours. Open this link:", "请打开以下链接，激活您的账号："),
     "mail_button": ("Confirm my address", "激活账号"),
-    "mail_lifetime": ("The link works once. Minutes for which it is valid:", "链接只能使用一次，有效时间（分钟）："),
+    "mail_lifetime": ("The link works once, and for {minutes} minutes.", "链接 {minutes} 分钟内有效，只能使用一次。"),
     "mail_ignore": (
         "You did not sign up? Then do nothing: without the link, no account becomes active.",
         "如果不是您本人注册，请忽略本邮件，账号不会被激活。",

@@ -82,6 +82,7 @@ CACHES = {
 
 LANGUAGES = [("zh-hans", "中文"), ("en", "English")]
 LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
 USE_TZ = True
 STATIC_URL = "static/"
 

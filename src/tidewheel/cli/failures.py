@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
-import os
-import re
 import traceback
 from typing import IO, TYPE_CHECKING, Any
 
 import click
 
 from tidewheel import errors
-from tidewheel.observe.text import escape
+from tidewheel.observe.text import escape, user_frames
 
 if TYPE_CHECKING:
     from tidewheel.cli.session import Session
 
-__all__ = ["FAILURE", "NOT_FOUND", "UNHEALTHY", "AppImportError", "Failure", "NotFound", "TimedOut", "Usage", "explained", "user_frames"]
+__all__ = ["FAILURE", "NOT_FOUND", "UNHEALTHY", "AppImportError", "Failure", "NotFound", "TimedOut", "Usage", "explained"]
 
 FAILURE, USAGE, NOT_FOUND, UNHEALTHY, TIMED_OUT = 1, 2, 3, 4, 5
 
@@ -82,20 +79,3 @@ def explained(error: Exception, session: Session) -> Failure:
             return failure(str(error), details=details)
     more = "" if session.verbose else "; this is a bug in Tidewheel: please report it, with what -v shows"
     return Failure(f"unexpected {type(error).__name__}: {error}{more}", details=details)
-
-
-def user_frames(trace: str) -> str:
-    """A traceback, as text, without the frames of Tidewheel and of the import system: what is left is the user's."""
-    spec = importlib.util.find_spec("tidewheel")
-    ours = tuple(f + os.sep for f in (spec.submodule_search_locations or ())) if spec is not None else ()
-    ours += (os.path.dirname(importlib.__file__) + os.sep, "<frozen importlib")
-    kept, foreign = [], False
-    for line in trace.split("\n"):
-        frame = re.match(r'  File "(.*)", line \d+', line)
-        if frame is not None:
-            foreign = frame[1].startswith(ours)
-        elif not line.startswith("    "):
-            foreign = False
-        if not foreign:
-            kept.append(line)
-    return "\n".join(kept)

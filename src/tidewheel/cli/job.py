@@ -15,7 +15,7 @@ from tidewheel.cli.tables import Column
 from tidewheel.cli.words import age, clock, iso, shown
 from tidewheel.contract import Browse, JobFilter
 from tidewheel.core.job import HistoryEntry, JobView
-from tidewheel.observe.text import cap, escape, indent
+from tidewheel.observe.text import cap, escape, indent, user_frames
 from tidewheel.wire.call import decode_call
 from tidewheel.wire.failures import decode_error
 from tidewheel.wire.values import decode
@@ -168,7 +168,7 @@ def _page(job: JobView, now: float, arguments: bool) -> str:
     parts = ["\n".join(f"{label:<10}{text}" for label, text in rows if text), _timeline(job, now)]
     error = decode_error(job.error)
     if error is not None:
-        parts.append(click.style("error", bold=True) + "\n" + indent(error.traceback or str(error)))
+        parts.append(click.style("error", bold=True) + "\n" + indent(user_frames(error.traceback) or str(error)))
     return "\n\n".join(parts)
 
 

@@ -10,6 +10,7 @@ from tidewheel.cli.output import write_object
 from tidewheel.cli.session import Session
 from tidewheel.cli.words import iso, shown
 from tidewheel.core.job import ENDED
+from tidewheel.observe.text import user_frames
 from tidewheel.wire.failures import decode_error
 from tidewheel.wire.values import decode
 
@@ -50,7 +51,7 @@ def print_outcome(session: Session, record: Record, wait: float) -> None:
         waited = f" within {wait:g} s; it goes on" if wait > 0 else "; --wait 60 waits up to a minute for it"
         raise TimedOut(f"job {record.id} is {record.state} and has not ended{waited}")
     if record.state == "dead":
-        details = error.traceback if error is not None and session.verbose else ""
+        details = user_frames(error.traceback) if error is not None and session.verbose else ""
         what = str(error).split("\n")[0] if error is not None else "no error was recorded"
         raise Failure(f"job {record.id} is dead ({record.reason}): {what} (tidewheel jobs show {record.id} tells more)", details=details)
     raise Failure(f"job {record.id} " + ("was cancelled" if record.state == "cancelled" else "expired before it was started"))

@@ -13,7 +13,7 @@ import msgspec
 from tidewheel.cli.session import Session
 from tidewheel.cli.tables import Column, render
 from tidewheel.cli.words import shown
-from tidewheel.observe.text import escape
+from tidewheel.observe.text import escape, escape_json
 
 __all__ = ["STATE_COLORS", "state_color", "write_items", "write_object"]
 
@@ -58,4 +58,4 @@ def terminal_width() -> int | None:
 
 
 def _pretty(value: Any) -> str:
-    return msgspec.json.format(shown(value), indent=2)
+    return escape_json(msgspec.json.format(shown(value), indent=2))

@@ -27,7 +27,7 @@ COMMANDS = {
     "purge": "Delete all jobs of queues that are not running.",
     "doctor": "Look for what is wrong, and say what mends it.",
 }
-"""Every command, with its line in `tidewheel --help`: written here so that help imports none of them. A test compares."""
+"""Every command, with its line in `tidewheel --help`: written here so that help imports none of them."""
 
 EPILOG = (
     "Exit codes: 0 ok, 1 failure, 2 usage, 3 not found, 4 unhealthy, 5 timed out, 130 interrupted. "

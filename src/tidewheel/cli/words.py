@@ -10,6 +10,8 @@ from typing import Any
 import click
 import msgspec
 
+from tidewheel.observe.text import escape_json
+
 __all__ = [
     "age", "clock", "count", "duration", "duration_or_moment", "iso", "json_list", "json_object", "memory", "moment", "shown", "size",
 ]  # fmt: skip
@@ -57,9 +59,9 @@ def count(number: int, noun: str) -> str:
 
 
 def shown(value: Any) -> str:
-    """A decoded value as JSON text; what JSON cannot say is said in Python's words."""
+    """A decoded value as JSON text that cannot drive a terminal; what JSON cannot say is said in Python's words."""
     try:
-        return msgspec.json.encode(value, enc_hook=repr).decode()
+        return escape_json(msgspec.json.encode(value, enc_hook=repr).decode())
     except (TypeError, ValueError, OverflowError, RecursionError):
         return json.dumps(repr(value))
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import sys
+import textwrap
 from typing import TextIO
 
 import msgspec
@@ -14,6 +16,8 @@ from tidewheel.observe.text import escape
 
 __all__ = ["Banner", "announce", "banner"]
 
+MARGIN = 13
+"""Columns before the text: two of them empty, then the label."""
 TASKS = 20
 """Tasks that are listed by name; the others are counted."""
 
@@ -36,7 +40,7 @@ def announce(info: Banner, *, stream: TextIO | None = None, color: bool | None =
     """Write the banner to `stream` (standard error) where the logs are for people, else log its facts as one line."""
     if logs.human():
         out: TextIO = sys.stderr if stream is None else stream
-        out.write(banner(info, color=logs.wants_color(out) if color is None else color) + "\n")
+        out.write(banner(info, color=logs.wants_color(out) if color is None else color, width=shutil.get_terminal_size().columns) + "\n")
         out.flush()
         return
     log = logging.getLogger("tidewheel.worker")
@@ -44,34 +48,41 @@ def announce(info: Banner, *, stream: TextIO | None = None, color: bool | None =
         fields = {
             "event": "worker.settings", "worker": info.worker, "version": info.version, "app": info.app, "broker": info.broker.url,
             "engine": info.broker.engine, "durability": info.broker.level, "pool": info.pool, "concurrency": info.concurrency,
-            "queues": info.queues, "tasks": info.tasks, "notes": info.broker.notes,
+            "queues": info.queues, "tasks": sorted(info.tasks), "notes": info.broker.notes,
         }  # fmt: skip
         text = f"tidewheel {info.version}: {info.pool} x {info.concurrency} on {info.broker.url}"
         log.handle(log.makeRecord(log.name, logging.INFO, "", 0, text, (), None, "worker.settings", {"tidewheel": (fields, None)}))
 
 
-def banner(info: Banner, *, color: bool = False) -> str:
-    """Version, broker, durability, pool, queues and tasks, as a block of text that ends with a newline."""
+def banner(info: Banner, *, color: bool = False, width: int = 120) -> str:
+    """Version, broker, durability, pool, queues and tasks, as a block of lines of at most (where words allow it) `width` characters."""
 
     def paint(code: str, text: str) -> str:
         return f"\x1b[{code}m{text}\x1b[0m" if color else text
 
+    def wrap(text: str) -> list[str]:
+        return textwrap.wrap(escape(text), max(20, width - MARGIN), break_long_words=False, break_on_hyphens=False)
+
     broker = info.broker
-    durability = f"{broker.level}: {escape(broker.durability)}"
+    safe = broker.level != "volatile"
     rows = [
         ("app", escape(info.app)),
         ("broker", f"{escape(broker.url)} ({escape(f'{broker.engine} {broker.version}'.strip())})"),
-        ("durability", paint("33", durability) if broker.level == "volatile" else durability),
+        *_labelled("durability", [t if safe else paint("33", t) for t in wrap(f"{broker.level}: {broker.durability}")]),
         ("pool", f"{info.pool} x {info.concurrency}"),
-        ("queues", ", ".join(map(escape, info.queues)) or "none"),
+        *_labelled("queues", wrap(", ".join(info.queues) or "none")),
+        *_labelled("tasks", [escape(name) for name in sorted(info.tasks)[:TASKS]]),
     ]
-    tasks = sorted(info.tasks)
-    for at, name in enumerate(tasks[:TASKS]):
-        rows.append(("tasks" if at == 0 else "", escape(name)))
-    if not tasks:
+    if not info.tasks:
         rows.append(("tasks", paint("33", "none: does the module that -A names import the modules with your tasks?")))
-    elif len(tasks) > TASKS:
-        rows.append(("", f"... and {len(tasks) - TASKS} more"))
-    rows += [("note", paint("33", escape(note))) for note in broker.notes]
+    elif len(info.tasks) > TASKS:
+        rows.append(("", f"... and {len(info.tasks) - TASKS} more"))
+    for note in broker.notes:
+        rows += _labelled("note", [paint("33", t) for t in wrap(note)])
     title = paint("1;36", "tidewheel") + paint("1", f" {info.version}") + f"  {escape(info.worker)}"
     return "\n".join(["", title, "", *(f"  {paint('2', f'{label:<11}')}{text}" for label, text in rows), ""])
+
+
+def _labelled(label: str, lines: list[str]) -> list[tuple[str, str]]:
+    """Rows of which the first has the label."""
+    return [(label if at == 0 else "", line) for at, line in enumerate(lines)]

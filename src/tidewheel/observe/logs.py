@@ -22,7 +22,7 @@ from tidewheel.context import current
 from tidewheel.errors import ConfigurationError, ErrorRecord
 from tidewheel.events import Emitter, Event
 from tidewheel.observe.lines import LINES, Line
-from tidewheel.observe.text import cap, escape, indent
+from tidewheel.observe.text import cap, escape, indent, user_frames
 from tidewheel.wire.failures import dotted
 
 __all__ = ["FORMATS", "LEVELS", "Format", "LogSettings", "apply", "human", "level_number", "setup", "subscribe", "wants_color"]
@@ -157,7 +157,7 @@ class TextFormatter(logging.Formatter):
             own = record.name.partition(".")[0] == "tidewheel"
             line = f"{where}{line}" if own else f"{where}{escape(record.name)}: {line}"
         if error is not None and error.traceback:
-            line += "\n" + indent(cap(error.traceback, TRACE, end=True))
+            line += "\n" + indent(cap(user_frames(error.traceback), TRACE, end=True))
         return f"{self._time(record.created, record.msecs)} {self._level(record)} {line}"
 
     def _time(self, created: float, msecs: float) -> str:

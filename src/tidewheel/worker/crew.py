@@ -101,21 +101,25 @@ class ForkCrew:
         self._where = where
         self._entry = tuple(entry)
         self._pids: dict[int, int] = {}
+        self._gone = False
         self.control: socket.socket | None = None
 
     def begin(self) -> None:
         """Start importing; `start` waits for it. From a thread that lives as long as the worker: the kernel ends a forkserver whose
         parent *thread* has ended."""
+        if self.control is not None:
+            self.control.close()
         self.control, theirs = socket.socketpair()
         self._decoder = Decoder(FromForkserver)
         self._pids = {}
+        self._gone = False
         self._process = subprocess.Popen(
             [*self._entry, "forkserver", str(theirs.fileno()), str(os.getpid()), self._where], pass_fds=(theirs.fileno(),), process_group=0
         )
         theirs.close()
 
     def start(self) -> Manifest:
-        if self.control is None:
+        if self.control is None or self._gone:
             self.begin()
         assert self.control is not None
         return _manifest_from(self.control, self._decoder, self._process, self._where)
@@ -138,6 +142,7 @@ class ForkCrew:
             data = b""
         if not data:
             self._process.wait()
+            self._gone = True
             raise ForkserverGone(exit_text(self._process.returncode))
         out = []
         for message in self._decoder.feed(data):

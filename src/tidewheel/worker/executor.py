@@ -45,7 +45,7 @@ from tidewheel.worker.frames import (
     ToExecutor,
     frame,
 )
-from tidewheel.worker.lifeline import hold
+from tidewheel.lifeline import hold
 
 if TYPE_CHECKING:
     from tidewheel.app import Tidewheel

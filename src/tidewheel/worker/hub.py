@@ -118,7 +118,6 @@ class Hub:
         self._forkserver_gone: str | None = None
         self._zombies: dict[int, float] = {}
         self._statuses: dict[int, int] = {}
-        self._suspect_since: float | None = None
         self.ready = threading.Event()
         """At least one executor is ready."""
         self.cut = 0
@@ -138,7 +137,7 @@ class Hub:
             link = self._links.get(seat.number)
             if link is not None:
                 link.send([Run(tuple(deliveries))])
-        if assignment and self._look_at == float("inf"):
+        if self._look_at == float("inf") and self._ledger.held():
             self.later(self._look_soon)
 
     def later(self, action: Callable[[], None]) -> None:
@@ -228,7 +227,7 @@ class Hub:
                 self._settler.extend(settlements)
         if settlements:
             self._use_up(link)
-        if heard and (ledger.pending or self._suspect_since is not None):
+        if heard and ledger.pending:
             self.dispatch(ledger.seat_pending())
         if not link.open:
             self._gone(link)
@@ -297,30 +296,34 @@ class Hub:
         self._look_at = min(self._look_at, time.monotonic() + 0.01)
 
     def _look(self) -> None:
-        """Limits, escalations, and what waits too long. Sets when to look again: never, while nothing runs."""
+        """Limits, escalations, and what waits too long. Sets when to look again: never, while there is nothing to look at."""
         now = time.monotonic()
-        next_look = float("inf")
+        # Under the lock up to the last line: whoever enters a delivery either is seen here or sees the `_look_at` that is set here.
         with self._ledger.lock:
             running = [f for s in self._ledger.seats.values() for f in self._running(s)]
-            pending = self._ledger.pending[0] if self._ledger.pending else None
-        for flight in running:
-            next_look = min(next_look, self._watch(flight, now))
-        if running:
-            next_look = min(next_look, now + STEAL_AFTER / 2)
-        if not self._stopping:
-            for seat, keys in self._ledger.unstarted(STEAL_AFTER).items():
-                self._send(seat, [TakeBack(tuple(keys))])
-        if pending is not None and is_suspect(pending.losses) and self._ledger.flights and self._ledger.alone is None:
-            self._suspect_since = self._suspect_since or now
-            if now - self._suspect_since > SUSPECT_PATIENCE:
-                with self._ledger.lock:
-                    self._ledger.pending.remove(pending)
-                    self._settler.add(Settlement(pending.envelope.id, pending.token, Again("returned", 10.0)))
-                self._suspect_since = None
-            next_look = min(next_look, now + 1.0)
-        else:
-            self._suspect_since = None
-        self._look_at = next_look
+            moments = [self._watch(flight, now) for flight in running]
+            if running:
+                moments.append(now + STEAL_AFTER / 2)
+            if not self._stopping:
+                for seat, keys in self._ledger.unstarted(STEAL_AFTER).items():
+                    self._send(seat, [TakeBack(tuple(keys))])
+            if self._ledger.pending:
+                self._hand_on(now)
+                moments.append(now + STEAL_AFTER / 4)
+            self._look_at = min(moments, default=float("inf"))
+
+    def _hand_on(self, now: float) -> None:
+        """Back to the broker with what has found no room here: after a second, and a suspect that could not be alone after half a minute."""
+        ledger = self._ledger
+        suspect = is_suspect(ledger.pending[0].losses)
+        if now - ledger.waiting_since < (SUSPECT_PATIENCE if suspect else STEAL_AFTER):
+            return
+        outcome = Again("returned", 10.0 if suspect else 0.0)
+        for delivery in list(ledger.pending)[: 1 if suspect else None]:
+            ledger.pending.remove(delivery)
+            self._settler.add(Settlement(delivery.envelope.id, delivery.token, outcome))
+        ledger.waiting_since = now
+        ledger.room.notify_all()
 
     def _running(self, seat: Seat) -> list[Flight]:
         if seat.slots == 1:

@@ -78,6 +78,8 @@ class Ledger:
         self.flights: dict[Key, Flight] = {}
         self.pending: deque[Delivery] = deque()
         """Claimed, and in no executor at present."""
+        self.waiting_since = 0.0
+        """Since when there has been something pending, on the monotonic clock."""
         self.average: float | None = None
         self.alone: Key | None = None
         """A suspect that runs alone."""
@@ -96,6 +98,8 @@ class Ledger:
     def accept(self, deliveries: Iterable[Delivery]) -> Assignment:
         """Enter new deliveries and seat as many as fit."""
         with self.lock:
+            if not self.pending:
+                self.waiting_since = time.monotonic()
             self.pending.extend(deliveries)
             return self.seat_pending()
 

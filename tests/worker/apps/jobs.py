@@ -206,3 +206,14 @@ def retried(event: events.JobRetried) -> None:
     os.write(_fd, f"retried {event.id} {event.why.replace(' ', '-')} {os.getpid()}\n".encode())
 
 
+
+
+@app.task
+def kill_worker() -> None:
+    """Takes the worker, its forkserver and all executors down."""
+    note("start")
+    forkserver = os.getppid()
+    with open(f"/proc/{forkserver}/stat") as file:
+        worker = int(file.read().rsplit(")", 1)[1].split()[1])
+    os.kill(worker, signal.SIGKILL)
+    time.sleep(10)

@@ -46,7 +46,6 @@ class Broker:
         named = bool(depths)
         with self._store.lock:
             now = self._store.clock()
-            self._store.promote(now)
             for job in self._store.jobs.values():
                 queue = job.envelope.queue
                 if job.state not in ("ready", "scheduled", "running", "dead") or (named and queue not in depths):

@@ -25,8 +25,8 @@ import msgspec
 from tidewheel.backends.keeping import DEAD_LETTERS, HISTORY, RESULTS, kept, lost_error, visible
 from tidewheel.contract import Receipt, Record, WorkerInfo
 from tidewheel.core.job import ENDED, Delivery, Envelope, HistoryEntry, JobView, State, Token
-from tidewheel.core.outcome import Again, AnyOutcome, Cancelled, Counters, Dead, Expired, Lost, Succeeded, decide
 from tidewheel.core.options import NO_RETRY
+from tidewheel.core.outcome import Again, AnyOutcome, Cancelled, Counters, Dead, Expired, Lost, Succeeded, decide
 
 
 class Job:
@@ -283,11 +283,11 @@ class Store:
                 self._keys[e.queue, e.key] = job
             else:  # somebody else has the key by now: the operator's word counts more
                 job.envelope = msgspec.structs.replace(e, key=None)
-        job.note(now, "revived")
         job.state, job.seq, job.due, job.expires = "ready", next(self._seq), now, None
         job.attempts = job.strikes = job.losses = 0
         job.worker = job.started = job.finished = job.error = None
         job.reason, job.until, job.keep = "", 0.0, 0.0
+        job.note(now, "revived")
         self._enter(job)
 
     def ended(self, ids: Iterable[str], now: float) -> dict[str, Record]:

@@ -86,7 +86,8 @@ def parse(url: str) -> Place:
     network = options.pop("network", "refuse")
     if network not in ("allow", "refuse") or options:
         raise ConfigurationError(f"broker URL {url!r}: the only option is network=allow")
-    return Place(os.path.abspath(path), network == "allow")
+    # Links are followed: one database must have one `run` directory, whatever it is called by.
+    return Place(os.path.realpath(path), network == "allow")
 
 
 def file_system(path: str) -> str:

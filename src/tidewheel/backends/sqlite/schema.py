@@ -24,7 +24,9 @@ def statement(name: str) -> str:
 
 def migrations() -> dict[int, str]:
     """Number -> script, in order."""
-    return {int(name.split("_")[0]): script(PACKAGE, f"migrations/{name}") for name in listing(PACKAGE, "migrations") if name.endswith(".sql")}
+    return {
+        int(name.split("_")[0]): script(PACKAGE, f"migrations/{name}") for name in listing(PACKAGE, "migrations") if name.endswith(".sql")
+    }
 
 
 def check(db: sqlite3.Connection, path: str) -> int:

@@ -39,6 +39,8 @@ class Store:
         self._reading = threading.Lock()
         self._file = (0, 0)
         self._synced = False
+        self.closing: list[Callable[[], None]] = []
+        """Called at `close`, by roles that opened something of their own."""
         _open.add(self)
 
     # -- opening and closing --------------------------------------------------------------------------------------------
@@ -55,7 +57,9 @@ class Store:
         except OSError as error:
             if isinstance(error, BrokerError):
                 raise
-            raise BrokerUnavailable(f"{self.place.lock} cannot be locked ({error.strerror}): does this file system support flock?") from error
+            raise BrokerUnavailable(
+                f"{self.place.lock} cannot be locked ({error.strerror}): does this file system support flock?"
+            ) from error
 
     def _connect(self) -> None:
         path = self.place.path
@@ -96,6 +100,8 @@ class Store:
 
     def close(self) -> None:
         """Close the connections. The last one to close runs a checkpoint, hence the mutex."""
+        while self.closing:
+            self.closing.pop()()
         if self._writer is None:
             return
         with self.mutex, self._reading:

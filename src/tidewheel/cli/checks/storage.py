@@ -14,8 +14,6 @@ from pathlib import Path
 from tidewheel.cli.checks import Finding, ok, problem, warning
 from tidewheel.cli.words import size
 
-WAL_FIXED = (3, 51, 3)
-"""From this version on SQLite has no bug that could damage a WAL database when a commit meets a checkpoint."""
 SPARE, LITTLE = 100_000_000, 1_000_000_000
 """Bytes of free space under which it is a problem, and under which it is worth a warning."""
 QUICK = 64_000_000
@@ -30,22 +28,11 @@ def storage(file: Path) -> Iterator[Finding]:
         else:
             yield warning("database", f"{file} does not exist yet", "the first job or the first worker makes it; is -b right?")
         return
-    yield from _library()
     yield from _permissions(file)
     yield from _file_system(file)
     yield from _locks(file.parent)
     yield from _space(file)
     yield from _content(file)
-
-
-def _library() -> Iterator[Finding]:
-    version = sqlite3.sqlite_version
-    if sqlite3.sqlite_version_info < (3, 35):
-        yield problem("sqlite", f"version {version} is too old: Tidewheel needs 3.35", "use a Python that is built with a newer one")
-    elif sqlite3.sqlite_version_info < WAL_FIXED:
-        yield ok("sqlite", f"version {version}; its WAL bug (mended in 3.51.3) is kept away by Tidewheel's lock around commits")
-    else:
-        yield ok("sqlite", f"version {version}")
 
 
 def _permissions(file: Path) -> Iterator[Finding]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -88,12 +89,17 @@ QUEUES = [
 ]
 
 
+def _wrapped(label: str, text: str) -> str:
+    lines = textwrap.wrap(escape(text), max(20, (terminal_width() or 120) - 12), break_long_words=False, break_on_hyphens=False)
+    return f"{label:<12}" + ("\n" + " " * 12).join(lines)
+
+
 def _page(item: Mapping[str, Any], now: float, workers: Sequence[WorkerInfo] | None) -> str:
     broker = item["broker"]
     lines = [
         f"broker      {escape(broker['url'])} ({escape(broker['engine'] + ' ' + broker['version'])})",
-        f"durability  {broker['level']}: {escape(broker['durability'])}",
-        *(click.style(f"note        {escape(note)}", fg="yellow") for note in broker["notes"]),
+        _wrapped("durability", f"{broker['level']}: {broker['durability']}"),
+        *(click.style(_wrapped("note", note), fg="yellow") for note in broker["notes"]),
         "",
         render(QUEUES, item["queues"], terminal_width()) if item["queues"] else "no queues yet: nothing was published",
         "",

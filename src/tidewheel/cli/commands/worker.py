@@ -140,7 +140,7 @@ def start(session: Session, options: WorkerOptions, logs: LogSettings) -> int:
     help="How executors come about.",
 )
 @click.option("--grace", type=duration, metavar="SECONDS", default=25.0, help="On SIGTERM, time for running jobs to end.  [default: 25]")
-@click.option("--kill-after", type=duration, metavar="SECONDS", default=10.0, help="Until a run that does not end is killed.  [default: 10]")
+@click.option("--kill-after", type=duration, metavar="SECONDS", default=10.0, help="Until a stubborn run is killed.  [default: 10]")
 @click.option("--burst", is_flag=True, help="Stop when the queues are empty.")
 @click.option("--pidfile", "pid_file", help="Write the process id here, and refuse to start twice.")
 @click.option("-E", "--task-events", is_flag=True, expose_value=False, callback=_no_effect, help="Accepted, without effect.")

@@ -1,0 +1,134 @@
+"""Tidewheel beside Celery, huey and bare SQLite, in one run: `python benchmarks/run.py` (see benchmarks/README.md)."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import importlib
+import json
+import pathlib
+import re
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+
+import machine
+import report
+import venvs
+from cases import CASES, QUICK, Size, bare
+from services import Redis
+from stage import Stage, Variant
+
+ADAPTERS = ("tidewheel_", "celery_", "huey_")
+ONCE = "GH"
+"""Cases that take a peer a minute or more; peers do them in the first repeat only."""
+
+
+def variants() -> dict[str, Variant]:
+    found = {}
+    for name in ADAPTERS:
+        adapter = importlib.import_module(f"adapters.{name}")
+        found |= {v: Variant(v, adapter, settings) for v, settings in adapter.VARIANTS.items()}
+    return found
+
+
+class Run:
+    def __init__(self, chosen: list[Variant], cases: list[str], repeat: int, size: Size, *, engine: bool) -> None:
+        self.chosen, self.cases, self.repeat, self.size, self.engine = chosen, cases, repeat, size, engine
+        self.rows: list[dict[str, Any]] = []
+        self.redis: Redis | None = None
+        self.out = venvs.ROOT / f"rows-{datetime.datetime.now():%Y%m%d-%H%M%S}.jsonl"
+        self.data = venvs.ROOT / "data"
+
+    def __enter__(self) -> Run:
+        self.data.mkdir(parents=True, exist_ok=True)
+        source = venvs.snapshot() if any(v.ours for v in self.chosen) else None
+        for variant in self.chosen:
+            variant.venv = venvs.environment(variant.adapter.VENV, variant.adapter.PACKAGES)
+            variant.source = source
+        self.source = source
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self.redis is not None:
+            self.redis.stop()
+        if self.source is not None:
+            shutil.rmtree(self.source, ignore_errors=True)
+
+    def measure(self) -> None:
+        """Repeats outside, variants inside: what is compared is measured side by side."""
+        for repeat in range(self.repeat):
+            for case in self.cases:
+                if self.engine:
+                    self._note("engine", bare(case, self.data, self.size))
+                for variant in self.chosen:
+                    if case in variant.cases and (variant.ours or repeat == 0 or case not in ONCE):
+                        self._note(variant.name, self._case(case, variant))
+
+    def _case(self, case: str, variant: Variant) -> Iterator[tuple[str, dict[str, Any]]]:
+        if variant.needs_redis and self.redis is None:
+            self.redis = Redis(self.data)
+
+        def new(n: int, **how: Any) -> Stage:
+            return Stage(variant, self.data, self.redis if variant.needs_redis else None, n, **how)
+
+        return CASES[case](new, self.size)
+
+    def _note(self, name: str, rows: Iterator[tuple[str, dict[str, Any]]]) -> None:
+        while True:
+            noise, began = machine.others(), time.monotonic()
+            try:
+                label, figures = next(rows)
+            except StopIteration:
+                return
+            except Exception as error:  # a peer that fails is a finding, not a reason to stop
+                label, figures = "error", {"error": re.sub(r"(/[\w.+@-]+)+/", "", f"{type(error).__name__}: {str(error)[-800:]}")}
+            took = time.monotonic() - began
+            row = {"variant": name, "case": label, "took": took, "others": (machine.others() - noise) / max(took, 0.01), **figures}
+            self.rows.append(row)
+            with open(self.out, "a") as file:
+                file.write(json.dumps(row) + "\n")
+            shown = " ".join(f"{k}={round(v, 3) if isinstance(v, float) else v}" for k, v in row.items() if k not in ("variant", "case"))
+            print(f"{name:18} {label:10} {shown}", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", help="peers or variants, separated by commas: tidewheel,celery,huey,engine (default: all)")
+    parser.add_argument("--cases", default="ABCDEFGHI", help="for example ABF")
+    parser.add_argument("--repeat", type=int, help="how often (3; with --quick 1)")
+    parser.add_argument("--quick", action="store_true", help="a look in less than two minutes: small sizes, no huey, no Celery in H")
+    parser.add_argument("--docs", action="store_true", help="also put the table into docs/explanation/benchmarks.md")
+    opt = parser.parse_args()
+    only = opt.only.split(",") if opt.only else ["tidewheel", "celery", "engine", *([] if opt.quick else ["huey"])]
+    cases = [c for c in CASES if c in opt.cases.upper()]
+    known = variants()
+    chosen = [v for name, v in known.items() if name in only or name.partition("-")[0] in only]
+    if opt.quick:
+        for peer in (v for v in chosen if not v.ours and "H" in v.cases):
+            peer.cases.remove("H")
+    unknown = [name for name in only if name not in known and name != "engine"]
+    if unknown or not cases:
+        parser.error(f"unknown: {', '.join(unknown) or opt.cases}; there are {', '.join(known)}, engine, and the cases {''.join(CASES)}")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is stopped
+    if not machine.quiet_neighbours():
+        print("(other programs have an equal share of this machine; start this with `setsid -w` to come first)")
+    venvs.ROOT.mkdir(parents=True, exist_ok=True)
+    began = time.monotonic()
+    with Run(chosen, cases, opt.repeat or (1 if opt.quick else 3), QUICK if opt.quick else Size(), engine="engine" in only) as run:
+        run.measure()
+        text = report.page(run.rows, run.chosen, minutes=(time.monotonic() - began) / 60)
+    print("\n" + text)
+    (venvs.ROOT / "results.md").write_text(text)
+    print(f"written to {venvs.ROOT / 'results.md'}; every measurement is in {run.out}")
+    if opt.docs:
+        report.into_docs(text)
+
+
+if __name__ == "__main__":
+    main()

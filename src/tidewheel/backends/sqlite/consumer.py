@@ -1,0 +1,236 @@
+"""A worker's session: claims, beats and settles."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Sequence
+
+import msgspec
+
+from tidewheel import lifeline
+from tidewheel.backends.sqlite import publishing, upkeep
+from tidewheel.backends.sqlite.bells import WorkerBells
+from tidewheel.backends.sqlite.ending import Held, settle
+from tidewheel.backends.sqlite.rows import RUNNING, Row, deliveries
+from tidewheel.backends.sqlite.schema import statement
+from tidewheel.backends.sqlite.store import Store
+from tidewheel.contract import Beat, Progress, Settlement, Verdict, WorkerInfo
+from tidewheel.core.job import Delivery
+from tidewheel.core.outcome import Again, Succeeded
+from tidewheel.errors import BrokerError, BrokerUnavailable
+
+FIRST_LOOK, LAST_LOOK, SLACKENING = 0.02, 0.5, 1.6
+"""Seconds between looks while nothing rings: the first, the longest, and the factor between them (docs/decisions/0001)."""
+UPKEEP = 1000
+"""Due jobs, and late jobs, that one claim moves."""
+
+_TIMERS, _PEEK, _CLAIM = statement("timers"), statement("peek"), statement("claim")
+_SUCCEED, _LOOK, _HELD, _DROP_PAYLOAD = statement("succeed"), statement("look"), statement("held"), statement("drop_payload")
+_PROGRESS, _COUNT_HELD, _CANCELS = statement("progress"), statement("count_held"), statement("cancels")
+_HELLO, _GOODBYE = statement("hello"), statement("goodbye")
+
+
+class Consumer:
+    """See `tidewheel.contract.Consumer`. It lives for as long as its lifeline is held, however seldom it beats."""
+
+    beat_every = 1.0
+
+    def __init__(self, store: Store, info: WorkerInfo) -> None:
+        self.lifeline: str | None = f"{store.place.workers}/{info.id}"
+        self.news = False
+        self._store = store
+        self._id = info.id
+        self._claims = 0
+        self._first = 0
+        self._more = False
+        """Whether the last claim left something behind, so that it is not worth looking before the next."""
+        self._long: set[str] = set()
+        """Ids of held jobs with a long body, which must be deleted with them."""
+        try:
+            # Before the first claim: a sweeper that finds jobs of a worker without a lifeline takes it for dead.
+            self._life = lifeline.hold(self.lifeline)
+        except OSError as error:
+            raise BrokerUnavailable(f"{self.lifeline} cannot be locked: {error.strerror}") from error
+        self._bells = WorkerBells(store.place.run, info.id)
+        try:
+            with store.write(synced=False) as db:
+                db.execute(_HELLO, (info.id, msgspec.json.encode(info).decode()))
+        except BaseException:
+            self._end()
+            raise
+
+    # -- claiming -------------------------------------------------------------------------------------------------------
+
+    def claim(self, queues: Sequence[str], limit: int, wait: float) -> Sequence[Delivery]:
+        deadline = time.monotonic() + wait
+        if limit > 0 and (taken := self._take(queues, limit)[0]):
+            return taken
+        if wait <= 0:
+            return []
+        with self._bells.idle(queues if limit > 0 else ()):
+            look = FIRST_LOOK
+            while True:
+                due: float | None = None
+                if limit > 0:
+                    # Again, now that those who publish can see that we are idle.
+                    taken, due = self._take(queues, limit)
+                    if taken:
+                        return taken
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    return []
+                pause = min(left, look) if limit > 0 else left
+                if due is not None:
+                    pause = min(pause, max(0.001, due))
+                heard = self._bells.listen(pause)
+                if "news" in heard:
+                    self.news = True
+                if heard & {"wake", "news"}:
+                    return []
+                look = min(look * SLACKENING, LAST_LOOK)
+
+    def _take(self, queues: Sequence[str], limit: int) -> tuple[list[Delivery], float | None]:
+        """What could be claimed, and the seconds until the next job is due if nothing could."""
+        store = self._store
+        if not self._more:
+            due, anything = self._look(queues)
+            if not anything:
+                return [], due
+        self._claims += 1
+        self._first = (self._first + 1) % max(1, len(queues))
+        turn = [*queues[self._first :], *queues[: self._first]]
+        rows: list[Row] = []
+        promoted: list[str] = []
+        with store.write(synced=False) as db:
+            now = store.clock()
+            next_due, next_late = db.execute(_TIMERS).fetchone()
+            if next_late is not None and next_late <= now:
+                upkeep.expire(db, now, UPKEEP)
+            if next_due is not None and next_due <= now:
+                promoted = upkeep.promote(db, now, UPKEEP)
+            for queue in turn:
+                room = limit - len(rows)
+                if room <= 0:
+                    break
+                rows += db.execute(_CLAIM, (self._id, self._claims, now, queue, now, room)).fetchall()
+            taken = deliveries(db, rows, self._long)
+            self._more = len(rows) == limit
+            left = {q for q in turn if db.execute(_PEEK, (q,)).fetchone()[0]} if self._more else set()
+        # Who was woken wakes the next, as long as there is work: a burst reaches everybody without ringing at everybody.
+        store.bells.ring_idle(left.union(promoted))
+        return taken, None
+
+    def _look(self, queues: Sequence[str]) -> tuple[float | None, bool]:
+        """Seconds until the next job is due, and whether there is anything to do now. Takes no lock."""
+        with self._store.read() as db:
+            due, late = db.execute(_TIMERS).fetchone()
+            now = self._store.clock()
+            anything = (
+                (due is not None and due <= now)
+                or (late is not None and late <= now)
+                or any(db.execute(_PEEK, (queue,)).fetchone()[0] for queue in queues)
+            )
+        return (None if due is None else due - now), anything
+
+    def owned(self) -> Sequence[Delivery]:
+        with self._store.read() as db:
+            return deliveries(db, db.execute(_HELD, (self._id,)).fetchall(), self._long)
+
+    def wake(self) -> None:
+        self._bells.alarm.ring()
+
+    # -- settling -------------------------------------------------------------------------------------------------------
+
+    def settle(self, batch: Sequence[Settlement]) -> Sequence[Verdict]:
+        store = self._store
+        if not batch:
+            return []
+        again: set[str] = set()
+        with store.write(synced=True) as db:
+            now = store.clock()
+            verdicts = self._settle_successes(db, batch, now)
+            if verdicts is None:
+                verdicts = [self._settle_one(db, settlement, now, again) for settlement in batch]
+        if self._long:
+            self._long.difference_update([s.id for s in batch])
+        store.bells.ring_waiters()
+        store.bells.ring_idle(again)
+        return verdicts
+
+    def _settle_successes(self, db: sqlite3.Connection, batch: Sequence[Settlement], now: float) -> list[Verdict] | None:
+        """The common case in one go: everything succeeded, every fence holds. None when it is not so; nothing was changed then."""
+        rows = []
+        for s in batch:
+            outcome = s.outcome
+            if type(outcome) is not Succeeded or s.publish:
+                return None
+            rows.append((now, outcome.value, outcome.ttl, s.id, s.token.worker, s.token.claim))
+        db.execute("SAVEPOINT settling")
+        if db.executemany(_SUCCEED, rows).rowcount != len(rows):
+            db.execute("ROLLBACK TO settling")
+            db.execute("RELEASE settling")
+            return None
+        db.execute("RELEASE settling")
+        if self._long:
+            db.executemany(_DROP_PAYLOAD, [(id_,) for id_ in self._long.intersection([s.id for s in batch])])
+        return ["ok"] * len(rows)
+
+    def _settle_one(self, db: sqlite3.Connection, settlement: Settlement, now: float, again: set[str]) -> Verdict:
+        row = db.execute(_LOOK, (settlement.id,)).fetchone()
+        if row is None:
+            return "gone"
+        seq, state, worker, claim, cancel, attempts, strikes, losses, queue = row
+        if state != RUNNING:
+            return "gone"
+        if (worker, claim) != (settlement.token.worker, settlement.token.claim):
+            return "stale"
+        held = Held(settlement.id, seq, queue, worker, bool(cancel), attempts, strikes, losses)
+        if settle(db, held, settlement.outcome, now):
+            again.add(queue)
+        if settlement.publish:
+            publishing.store(db, settlement.publish, now)
+            again.update(envelope.queue for envelope in settlement.publish)
+        return "ok"
+
+    # -- living ---------------------------------------------------------------------------------------------------------
+
+    def beat(self, progress: Sequence[Progress] = ()) -> Beat:
+        self.news = False
+        if progress:
+            with self._store.write(synced=False) as db:
+                db.executemany(_PROGRESS, [(p.data, p.id, p.token.worker, p.token.claim) for p in progress])
+        with self._store.read() as db:
+            (owned,) = db.execute(_COUNT_HELD, (self._id,)).fetchone()
+            cancels = tuple(id_ for (id_,) in db.execute(_CANCELS, (self._id,)).fetchall())
+        return Beat(owned=owned, cancels=cancels, lost=not lifeline.held(self._life))
+
+    def close(self) -> None:
+        if self._life < 0:
+            return
+        store = self._store
+        try:
+            with store.write(synced=False) as db:
+                now = store.clock()
+                jobs = upkeep.holdings(db, self._id)
+                for job in jobs:
+                    settle(db, job, Again("returned"), now)
+                db.execute(_GOODBYE, (self._id,))
+            store.bells.ring_idle(upkeep.queues_of(jobs))
+        except BrokerError:
+            # They come back anyway: the lifeline ends now.
+            pass
+        self._end()
+
+    def abandon(self) -> None:
+        """Die without a goodbye, as a killed process does: the next sweep takes the jobs back. For tests."""
+        fd, self._life = self._life, -1
+        if fd >= 0:
+            self._bells.shut()
+            lifeline.forget(fd)
+
+    def _end(self) -> None:
+        fd, self._life = self._life, -1
+        self._bells.close()
+        if fd >= 0:
+            lifeline.release(fd)
