@@ -8,7 +8,6 @@ or anywhere below a running task: `current()`.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
@@ -22,12 +21,27 @@ __all__ = ["Context", "current"]
 PROGRESS_LIMIT = 16_384
 
 
+class CancelFlag:
+    """Whether a cancellation was asked for. Nobody waits on it, so it needs none of what makes a `threading.Event` slow to build."""
+
+    __slots__ = ("_set",)
+
+    def __init__(self) -> None:
+        self._set = False
+
+    def set(self) -> None:
+        self._set = True
+
+    def is_set(self) -> bool:
+        return self._set
+
+
 class Context:
     """The run of one job, as its task sees it."""
 
     __slots__ = ("_cancel", "_report", "job")
 
-    def __init__(self, job: Job, *, report: Callable[[bytes], None] | None = None, cancel: threading.Event | None = None) -> None:
+    def __init__(self, job: Job, *, report: Callable[[bytes], None] | None = None, cancel: CancelFlag | None = None) -> None:
         self.job = job
         self._report = report
         self._cancel = cancel

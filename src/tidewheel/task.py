@@ -140,10 +140,11 @@ class Task(Generic[P, R]):
         return copy
 
     def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call[R]:
-        try:
-            self._signature.bind(*args, **kwargs)
-        except TypeError as error:
-            raise InvalidArguments(f"{self.name}{self._signature}: {error}") from None
+        if kwargs or (plain := self._plain) is None or not plain[1] <= len(args) <= len(plain[0]):
+            try:
+                self._signature.bind(*args, **kwargs)
+            except TypeError as error:
+                raise InvalidArguments(f"{self.name}{self._signature}: {error}") from None
         try:
             body = encode_call(args, kwargs)
         except NotEncodable as error:
@@ -192,6 +193,15 @@ class Task(Generic[P, R]):
         return signature.replace(parameters=parameters[1:])
 
     @functools.cached_property
+    def _plain(self) -> tuple[tuple[tuple[str, Any], ...], int] | None:
+        """Names and types of the parameters, and how many need a value, if all can be given by position (then binding is counting)."""
+        parameters = self._signature.parameters.values()
+        if any(p.kind not in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in parameters):
+            return None
+        kinds = tuple((p.name, self._types.get(p.name, Any)) for p in parameters)
+        return kinds, sum(p.default is p.empty for p in parameters)
+
+    @functools.cached_property
     def _types(self) -> dict[str, Any]:
         try:
             return typing.get_type_hints(self.function)
@@ -212,6 +222,14 @@ class Task(Generic[P, R]):
 
     def bind(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Plain arguments, bound to the signature and converted by its annotations. Raises `InvalidArguments`."""
+        if not kwargs and (plain := self._plain) is not None and plain[1] <= len(args) <= len(plain[0]):
+            values = []
+            for (name, kind), value in zip(plain[0], args, strict=False):
+                try:
+                    values.append(convert(value, kind))
+                except ValueError as error:
+                    raise InvalidArguments(f"{self.name}: {name}: {error}") from None
+            return tuple(values), {}
         try:
             bound = self._signature.bind(*args, **kwargs)
         except TypeError as error:

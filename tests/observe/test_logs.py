@@ -325,6 +325,14 @@ def test_no_arguments_and_no_values_in_any_field_of_an_event() -> None:
     assert "args" not in as_json(e.JobFailed(**JOB, attempt=1, reason="failed", error=ERROR))
 
 
+def test_every_event_and_every_field_is_in_the_reference() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "cli.md").read_text()
+    text = page[page.index("### Logs") : page.index("## status")]
+    for event in EXAMPLES:
+        line = as_json(event, worker="w1")
+        assert {word for word in (line["event"], *line) if f"`{word}`" not in text} == set()
+
+
 def test_it_is_light_to_import() -> None:
     code = 'import tidewheel.observe.logs, sys; print(*{"click", "asyncio", "logging.handlers", "sqlite3"} & set(sys.modules))'
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == ""

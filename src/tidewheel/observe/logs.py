@@ -20,7 +20,7 @@ import msgspec
 
 from tidewheel.context import current
 from tidewheel.errors import ConfigurationError, ErrorRecord
-from tidewheel.events import Emitter, Event
+from tidewheel.events import Emitter, Event, JobEvent
 from tidewheel.observe.lines import LINES, Line
 from tidewheel.observe.text import cap, escape, indent, user_frames
 from tidewheel.wire.failures import dotted
@@ -88,7 +88,7 @@ def subscribe(emitter: Emitter, only: Collection[type[Event]] = LINES.keys()) ->
     """
     ends = []
     for kind, (name, highest, describe) in LINES.items():
-        logger = logging.getLogger(f"tidewheel.{name.partition('.')[0]}")
+        logger = logging.getLogger("tidewheel.job" if issubclass(kind, JobEvent) else "tidewheel.worker")
         if kind in only and logger.isEnabledFor(highest):
             ends.append(emitter.subscribe(kind, _listener(logger, name, describe)))
 
@@ -145,6 +145,7 @@ class TextFormatter(logging.Formatter):
         super().__init__()
         self._color = color
         self._second: tuple[int, str] = (0, "")
+        """The last second that was formatted: most lines share it with the one before."""
 
     def format(self, record: logging.LogRecord) -> str:
         fields, error = _fields(record)
@@ -178,12 +179,15 @@ class JsonFormatter(logging.Formatter):
     def __init__(self, worker: str = "") -> None:
         super().__init__()
         self._worker = worker
+        self._second: tuple[int, str] = (0, "")
 
     def format(self, record: logging.LogRecord) -> str:
         fields, error = _fields(record)
-        stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+        second = int(record.created)
+        if self._second[0] != second:
+            self._second = (second, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second)))
         line: dict[str, Any] = {
-            "ts": f"{stamp}.{int(record.msecs):03d}Z",
+            "ts": f"{self._second[1]}.{int(record.msecs):03d}Z",
             "level": record.levelname.lower(),
             "logger": record.name,
             "event": "log",

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Literal, Protocol
 
+from tidewheel.context import CancelFlag
 from tidewheel.core.job import Delivery
 from tidewheel.errors import Cancelled, HardTimeLimit, SoftTimeLimit
 
@@ -22,7 +22,7 @@ class Execution(Protocol):
     key: Key
     is_async: bool
     why: Why | None
-    cancel: threading.Event
+    cancel: CancelFlag
 
     def call(self, drive: Callable[[Coroutine[Any, Any, Any]], Any]) -> None: ...
 

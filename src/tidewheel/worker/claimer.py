@@ -34,7 +34,7 @@ class Claimer:
         settler: Settler,
         *,
         trouble: Callable[[BrokerError | None], None],
-        called: Callable[[], None],
+        news: Callable[[], None],
         idle: Callable[[], None] | None = None,
     ) -> None:
         self._consumer = consumer
@@ -43,7 +43,7 @@ class Claimer:
         self._hub = hub
         self._settler = settler
         self._trouble = trouble
-        self._called = called
+        self._news = news
         self._idle = idle
         self._stopping = threading.Event()
         self._reconcile = False
@@ -95,7 +95,8 @@ class Claimer:
             return
         deliveries = self._consumer().claim(self._queues, limit, 0.0 if self._idle is not None else WAIT)
         self._trouble(None)
-        self._called()
+        if self._consumer().news:
+            self._news()
         if deliveries:
             self._hub.dispatch(self._ledger.accept(self._one_suspect(deliveries)))
         elif self._idle is not None and not self._ledger.held() and not self._settler.unsettled():

@@ -12,13 +12,12 @@ import asyncio
 import inspect
 import logging
 import random
-import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 from tidewheel import events
-from tidewheel.context import Context, _current
+from tidewheel.context import CancelFlag, Context, _current
 from tidewheel.core.job import Delivery
 from tidewheel.core.options import Options, effective
 from tidewheel.core.outcome import (
@@ -105,7 +104,7 @@ class Execution:
         self.ending: AnyEnding | None = None
         self.why: Why | None = None
         """Why it was interrupted, once it was."""
-        self.cancel = threading.Event()
+        self.cancel = CancelFlag()
         self.duration = 0.0
         self._kitchen = kitchen
         self._began = time.perf_counter()

@@ -225,6 +225,7 @@ class Hub:
                     self._hear_rarely(link, message)
             if settlements:
                 self._settler.extend(settlements)
+                ledger.ended_some(self._settler.unsettled())
         if settlements:
             self._use_up(link)
         if heard and ledger.pending:

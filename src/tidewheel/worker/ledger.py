@@ -73,7 +73,7 @@ class Ledger:
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self.room = threading.Condition(self.lock)
-        """Notified when something ended, so that there may be room for more."""
+        """Notified when there may be room for more, or nothing is left."""
         self.seats: dict[int, Seat] = {}
         self.flights: dict[Key, Flight] = {}
         self.pending: deque[Delivery] = deque()
@@ -94,6 +94,12 @@ class Ledger:
                 return 0
             now = time.monotonic()
             return intake.appetite([s.lane(now) for s in self.seats.values() if s.state == "ready"], self.average, unsettled)
+
+    def ended_some(self, unsettled: int) -> None:
+        """After runs were struck out: wake who waits for room, if there is now enough of it to be worth a claim."""
+        with self.lock:
+            if not self.flights or self.appetite(unsettled):
+                self.room.notify_all()
 
     def accept(self, deliveries: Iterable[Delivery]) -> Assignment:
         """Enter new deliveries and seat as many as fit."""
@@ -170,6 +176,7 @@ class Ledger:
         """Strike out jobs that an executor gave back unstarted; they are the caller's to give to others or hand back."""
         with self.lock:
             flights = [f for k in keys if (f := self._strike(k)) is not None]
+            self.room.notify_all()
             return [f.delivery for f in flights]
 
     def _strike(self, key: Key) -> Flight | None:
@@ -185,7 +192,6 @@ class Ledger:
                 first = next(iter(seat.flights.values()))
                 if first.started is None:
                     first.started = time.monotonic()
-        self.room.notify_all()
         return flight
 
     def unseat(self, number: int) -> tuple[Seat | None, list[Flight], list[Delivery]]:

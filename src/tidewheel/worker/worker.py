@@ -80,7 +80,7 @@ class Worker:
             self._hub,
             self._settler,
             trouble=self._trouble,
-            called=self._keeper.nudge,
+            news=self._keeper.nudge,
             idle=self.idle.set if options.burst else None,
         )
 

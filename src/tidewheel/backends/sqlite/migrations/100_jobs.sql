@@ -30,9 +30,10 @@ CREATE TABLE job (
   error BLOB,
   body BLOB                                 -- NULL: see payload; dropped at the end, except of the dead
 );
-CREATE INDEX job_ready ON job (queue, rank, seq, due) WHERE state = 1;
-CREATE INDEX job_due ON job (due, queue) WHERE state = 0;
-CREATE INDEX job_held ON job (worker, cancel) WHERE state = 2;
+-- The state is in some of them once more because SQLite looks it up in the row otherwise, even where the index implies it.
+CREATE INDEX job_ready ON job (queue, rank, seq, due, state) WHERE state = 1;
+CREATE INDEX job_due ON job (due, queue, state) WHERE state = 0;
+CREATE INDEX job_held ON job (worker, cancel, queue, state) WHERE state = 2;
 CREATE INDEX job_expires ON job (expires) WHERE state < 2 AND expires IS NOT NULL;
 CREATE INDEX job_keep ON job (keep) WHERE state > 2;
 CREATE INDEX job_failed ON job (state, queue, id) WHERE state > 3;
