@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import threading
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from functools import partial
@@ -17,6 +16,7 @@ import pytest
 
 from conftest import Recorder
 from tidewheel import ConfigurationError, Context, InvalidArguments, Retry, Task, Tidewheel, current
+from tidewheel.context import CancelFlag
 from tidewheel.core.options import effective
 from tidewheel.task import OVERRIDES, AsyncTask
 from tidewheel.wire.call import decode_call
@@ -307,7 +307,7 @@ def test_progress_refuses_what_cannot_be_stored() -> None:
     from tidewheel.middleware import Job
 
     said: list[bytes] = []
-    context = Context(Job(id="1", task="t"), report=said.append, cancel=threading.Event())
+    context = Context(Job(id="1", task="t"), report=said.append, cancel=CancelFlag())
     context.progress({"done": 1, "of": 2})
     assert len(said) == 1
     with pytest.raises(TypeError, match=r"progress\['x'\]: .*cannot be stored"):
