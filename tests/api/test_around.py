@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hands import Hand
 
-from conftest import Hand
 from tidewheel import CallNext, ConfigurationError, Job, Tidewheel
 from tidewheel.contract import Backend, Broker, Browse, Control, ResultStore
 from tidewheel.errors import MissingRole

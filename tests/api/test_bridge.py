@@ -7,8 +7,8 @@ import threading
 from collections.abc import Sequence
 
 import pytest
+from hands import Recorder
 
-from conftest import Recorder
 from tidewheel import Tidewheel
 from tidewheel.bridge import Gatherer
 from tidewheel.contract import Receipt

@@ -9,8 +9,8 @@ from datetime import date
 from typing import Any
 
 import pytest
+from hands import Hand
 
-from conftest import Hand
 from tidewheel import JobFailed, Result, Tidewheel
 from tidewheel.contract import Record
 from tidewheel.core.outcome import Again, Cancelled, Dead, Expired, Succeeded

@@ -13,8 +13,8 @@ from typing import Any
 
 import msgspec
 import pytest
+from hands import Recorder
 
-from conftest import Recorder
 from tidewheel import ConfigurationError, Context, InvalidArguments, Retry, Task, Tidewheel, current
 from tidewheel.context import CancelFlag
 from tidewheel.core.options import effective

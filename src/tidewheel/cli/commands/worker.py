@@ -16,6 +16,7 @@ from tidewheel.cli.root import Command
 from tidewheel.cli.session import Session
 from tidewheel.cli.words import duration, memory
 from tidewheel.core.options import check_name
+from tidewheel.errors import ConfigurationError
 from tidewheel.events import Emitter
 from tidewheel.observe.banner import Banner, announce
 from tidewheel.observe.logs import FORMATS, Format, LogSettings, apply, level_number, subscribe
@@ -64,7 +65,10 @@ def queue_names(value: str | tuple[str, ...]) -> tuple[str, ...]:
     """Names, separated by commas."""
     if not isinstance(value, str):
         return value
-    return tuple(check_name("queue", n.strip()) for n in value.split(",") if n.strip())
+    try:
+        return tuple(check_name("queue", n.strip()) for n in value.split(",") if n.strip())
+    except ConfigurationError as error:
+        raise click.BadParameter(str(error)) from None
 
 
 def _no_effect(ctx: click.Context, option: click.Parameter, value: Any) -> None:
@@ -97,9 +101,12 @@ def start(session: Session, options: WorkerOptions, logs: LogSettings) -> int:
     apply(logs, worker=options.name or "")
     emitter = Emitter()
     subscribe(emitter)
-    os.environ[child.SETTINGS] = child.encode(options, logs)
+    if options.pool != "inline":
+        os.environ[child.SETTINGS] = child.encode(options, logs)
 
     def say(manifest: Manifest, broker: Description, worker: Worker) -> None:
+        if session.quiet:
+            return
         announce(
             Banner(
                 version=__version__, worker=worker.name, app=options.app, broker=broker, pool=options.pool, concurrency=worker.concurrency,

@@ -1,0 +1,186 @@
+"""What the suite needs to know of an engine (`Harness`), and what its tests work with (`Rig`)."""
+
+from __future__ import annotations
+
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, TypeVar
+
+import pytest
+
+from tidewheel.contract import Backend, Broker, Browse, Consumer, Control, ResultStore, Settlement, Swept, Verdict, WorkerInfo
+from tidewheel.core.job import Delivery, Envelope
+from tidewheel.core.outcome import AnyOutcome, Succeeded
+from tidewheel.ids import incarnation, job_id
+
+R = TypeVar("R")
+PROMPT = 2.0
+"""Seconds within which something must happen that an engine promises to do at once."""
+
+
+class Harness(ABC):
+    """How to handle one engine. A new one for each test."""
+
+    tick: float = 10.0
+    """Seconds in which the tests reckon: long when time is virtual, as short as it still works when it is real."""
+    virtual: bool = True
+    """Whether `advance` shifts a clock. If not, tests that look minutes or days ahead are skipped."""
+
+    @abstractmethod
+    def connect(self) -> Backend:
+        """A client of this test's store, which is empty at the first call; not opened."""
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass on the broker's clock. The default really waits."""
+        time.sleep(seconds)
+
+    @abstractmethod
+    def kill(self, consumer: Consumer) -> None:
+        """Make the worker behind a consumer die as by SIGKILL: no goodbye, whatever it held stays behind. The object must still
+        answer, as that of a worker which was only thought to be dead."""
+
+    def recover(self, backend: Backend) -> Swept:
+        """Sweep until dead workers have been noticed (an engine with leases lets them end first)."""
+        return backend.broker.sweep()
+
+    def mute(self) -> AbstractContextManager[object] | None:
+        """Within it no wake-up hint arrives. None: the engine has no hints that could be lost."""
+        return None
+
+    def close(self) -> None:
+        """Remove the store."""
+
+
+class Rig:
+    """One test's engine, and short ways to do the usual things."""
+
+    def __init__(self, harness: Harness) -> None:
+        self.harness = harness
+        self.tick = harness.tick
+        self._backends: list[Backend] = []
+        self._consumers: list[Consumer] = []
+        self.backend = self.client()
+
+    def client(self) -> Backend:
+        """Another client of the same store, as another process would be."""
+        backend = self.harness.connect()
+        self._backends.append(backend)
+        backend.broker.open()
+        return backend
+
+    @property
+    def broker(self) -> Broker:
+        return self.backend.broker
+
+    @property
+    def results(self) -> ResultStore:
+        if self.backend.results is None:
+            pytest.skip("this engine keeps no results")
+        return self.backend.results
+
+    @property
+    def browse(self) -> Browse:
+        if self.backend.browse is None:
+            pytest.skip("this engine lists no jobs")
+        return self.backend.browse
+
+    @property
+    def control(self) -> Control:
+        if self.backend.control is None:
+            pytest.skip("this engine cancels and revives no jobs")
+        return self.backend.control
+
+    def job(self, **fields: Any) -> Envelope:
+        """An envelope with a new id."""
+        return Envelope(**{"id": job_id(), "task": "tests.noop", "body": b"body", **fields})
+
+    def put(self, count: int = 1, **fields: Any) -> list[str]:
+        """Publish new jobs, all alike; their ids."""
+        jobs = [self.job(**fields) for _ in range(count)]
+        assert [r.id for r in self.broker.publish(jobs)] == [j.id for j in jobs]
+        return [j.id for j in jobs]
+
+    def worker(self, backend: Backend | None = None, **info: Any) -> Consumer:
+        """A new worker."""
+        consumer = (backend or self.backend).broker.consumer(WorkerInfo(**{"id": incarnation(), "name": "tester", **info}))
+        self._consumers.append(consumer)
+        return consumer
+
+    def take(self, worker: Consumer, limit: int = 1000, queues: Sequence[str] = ("default",)) -> list[Delivery]:
+        """Claim without waiting."""
+        return list(worker.claim(queues, limit, 0))
+
+    def run(self, worker: Consumer, outcome: AnyOutcome | None = None, limit: int = 1000) -> list[str]:
+        """Claim, and settle everything with this outcome (a success); the ids."""
+        deliveries = self.take(worker, limit)
+        assert self.settle(worker, deliveries, outcome) == ["ok"] * len(deliveries)
+        return [d.id for d in deliveries]
+
+    def settle(self, worker: Consumer, deliveries: Sequence[Delivery], outcome: AnyOutcome | None = None) -> list[Verdict]:
+        outcome = Succeeded(b"value") if outcome is None else outcome
+        return list(worker.settle([Settlement(d.id, d.token, outcome) for d in deliveries]))
+
+    def pass_time(self, ticks: float) -> None:
+        self.harness.advance(ticks * self.tick)
+
+    def look_ahead(self, seconds: float) -> None:
+        """Let a fixed time pass that the contract names; only where time is virtual."""
+        if not self.harness.virtual:
+            pytest.skip(f"would have to wait {seconds:g} s")
+        self.harness.advance(seconds)
+
+    def kill(self, worker: Consumer) -> None:
+        self.harness.kill(worker)
+
+    def recover(self) -> Swept:
+        return self.harness.recover(self.backend)
+
+    def close(self) -> None:
+        for consumer in self._consumers:
+            consumer.close()
+        for backend in self._backends:
+            backend.broker.close()
+
+
+@pytest.fixture
+def rig(harness: Harness) -> Iterator[Rig]:
+    """The engine under test; the fixture `harness` is yours."""
+    made = Rig(harness)
+    yield made
+    made.close()
+
+
+class Aside(threading.Thread):
+    """A call in a thread of its own: `answer()` waits for what it returned, or raises what it raised."""
+
+    def __init__(self, call: Callable[[], Any]) -> None:
+        super().__init__(daemon=True)
+        self._call = call
+        self._value: Any = None
+        self._error: BaseException | None = None
+        self.start()
+
+    def run(self) -> None:
+        try:
+            self._value = self._call()
+        except BaseException as error:
+            self._error = error
+
+    def answer(self, within: float = 30.0) -> Any:
+        self.join(within)
+        assert not self.is_alive(), f"no answer within {within:g} s"
+        if self._error is not None:
+            raise self._error
+        return self._value
+
+
+def eventually(condition: Callable[[], R], within: float = 10.0) -> R:
+    """Wait until a condition is true; its value."""
+    deadline = time.monotonic() + within
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"not true within {within:g} s"
+        threading.Event().wait(0.005)
+    return value
