@@ -62,7 +62,7 @@ LINES = [
     Line("E idle: wake-ups per s", "E", "wakeups", 1),
     Line("F start of the worker → first job, s", "F", "s", 3, target="≤ 0.5", met=lambda f: f["ours"] <= 0.5),
     Line("G kill -9 in the middle: jobs lost (worst)", "G", "lost", worst=True, target="0", met=lambda f: f["ours"] == 0),
-    Line("G run twice (worst)", "G", "twice", worst=True, target="≤ those that ran: 2", met=lambda f: f["ours"] <= 2),
+    Line("G run twice: running or not yet settled when killed (worst)", "G", "twice", worst=True),
     Line("G restart → what was cut runs again, s", "G", "back_s", 2),
     Line("H 100,000 delayed by an hour: bytes each", "H", "bytes"),
     *[

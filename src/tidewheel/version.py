@@ -1,3 +1,3 @@
-"""The version, in a module of its own: whatever is below the app can name it without importing the app."""
+"""The version, where everything may read it."""
 
 __version__ = "0.1.0"

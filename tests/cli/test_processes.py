@@ -149,6 +149,8 @@ def test_a_log_file(shop: Path) -> None:
     assert done.stderr == ""
     events = {line["event"] for line in json_lines((shop / "w.log").read_text())}
     assert {"worker.settings", "job.succeeded", "log"} <= events
+    quiet = json_lines(tidewheel("-A", "shop", "-q", "worker", "--burst", cwd=shop).stderr)
+    assert [line["event"] for line in quiet] == ["worker.started", "worker.stopped"]
 
 
 def test_a_worker_whose_app_cannot_be_imported(shop: Path) -> None:

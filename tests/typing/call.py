@@ -36,8 +36,7 @@ def calling_directly() -> None:
 async def in_async_code() -> None:
     assert_type(await add.adelay(1, y=2), Result[int])
     assert_type(await fetch.adelay("u"), Result[str])
-    coroutine = fetch("u")
-    assert_type(coroutine, Coroutine[Any, Any, str])
+    coroutine: Coroutine[Any, Any, str] = fetch("u")
     assert_type(await coroutine, str)
     assert_type(await (await crawl.adelay("u")), list[str])
     result = await add.adelay(1)

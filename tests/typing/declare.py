@@ -53,10 +53,8 @@ def declared() -> None:
     assert_type(arows.delay("p"), Result[int])
 
 
-def kinds() -> None:
-    sync: Task[..., int] = add
-    coroutine: AsyncTask[..., str] = fetch
-    assert sync != coroutine
+def kinds() -> tuple[Task[..., int], AsyncTask[..., str]]:
+    return add, fetch
 
 
 app.task(queue=3)  # type: ignore[call-overload]

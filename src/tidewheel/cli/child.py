@@ -9,15 +9,17 @@ from __future__ import annotations
 import os
 import socket
 import sys
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from tidewheel.events import Event, JobPublished, JobStarted
-from tidewheel.locate import locate
 from tidewheel.observe.logs import LogSettings, apply, subscribe
-from tidewheel.worker.executor import end_with_parent, ignore_terminal
 from tidewheel.worker.forkserver import serve, spawned
 from tidewheel.worker.options import WorkerOptions
+
+if TYPE_CHECKING:
+    from tidewheel.app import Tidewheel
 
 __all__ = ["COMMAND", "ONLY", "SETTINGS", "encode", "main"]
 
@@ -42,20 +44,15 @@ def encode(options: WorkerOptions, logs: LogSettings) -> str:
 def main(argv: list[str]) -> None:
     kind, fd, parent, where = argv
     settings = msgspec.json.decode(os.environ.pop(SETTINGS), type=Settings)
-    sock = socket.socket(fileno=int(fd))
-    end_with_parent(int(parent))
-    ignore_terminal()
     apply(settings.logs, worker=settings.worker)
-    try:
-        app = locate(where)
-    except BaseException:
-        pass  # those below come to the same end, and report it to the worker
-    else:
+
+    def ready(app: Tidewheel) -> None:
         apply(settings.logs, worker=settings.worker)  # once more: the app may have configured logging when it was imported
         subscribe(app.events, ONLY)
         if settings.url is not None:
             app.url = settings.url  # what a task publishes goes where the worker works
-    (serve if kind == "forkserver" else spawned)(where, sock, int(parent))
+
+    (serve if kind == "forkserver" else spawned)(where, socket.socket(fileno=int(fd)), int(parent), ready)
 
 
 if __name__ == "__main__":

@@ -7,17 +7,20 @@ a moment too late, in our own code: a lane swallows what arrives outside of a ru
 
 from __future__ import annotations
 
-import asyncio
 import contextvars
 import ctypes
 import signal
 import threading
 from collections.abc import Coroutine
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tidewheel.pools.seam import STOP_ERRORS, Execution, Harness, Key, Why
-from tidewheel.pools.steered import Steered
 from tidewheel.pools.waiting import Waiting
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from tidewheel.pools.steered import Steered
 
 # A real-time signal, because tasks are far less likely to use one themselves than SIGUSR1 or SIGALRM.
 SIGNAL: int = signal.SIGRTMIN + 7 if hasattr(signal, "SIGRTMIN") else signal.SIGUSR1
@@ -146,6 +149,10 @@ class Lane:
             raise error
 
     def _drive(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        import asyncio  # not at the top: who has only `def` tasks never pays for it
+
+        from tidewheel.pools.steered import Steered
+
         if self._runner is None:
             self._runner = asyncio.Runner()
         self._steered = Steered(coroutine)

@@ -16,12 +16,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from tidewheel.errors import ConfigurationError
-from tidewheel.worker.executor import Executor
-from tidewheel.worker.forkserver import manifest
 from tidewheel.worker.frames import Decoder, Exited, Fork, Forked, FromForkserver, ImportFailed, Manifest, Quit, frame
 
 if TYPE_CHECKING:
     from tidewheel.app import Tidewheel
+    from tidewheel.worker.executor import Executor
 
 SNDBUF = 1 << 20
 """A socket's default buffer holds only some 280 small outcomes; with more an executor need not wait for a worker that is settling."""
@@ -41,8 +40,13 @@ class Crew(Protocol):
         """Readable when there is something to `poll`."""
         ...
 
+    def begin(self) -> None:
+        """Start importing the app, not here. From a thread that lives as long as the worker: the kernel ends a forkserver whose parent
+        *thread* has ended."""
+        ...
+
     def start(self) -> Manifest:
-        """Import the app (not here) and tell what it is. Raises `AppBroken`."""
+        """Wait until the app is imported and tell what it is. Raises `AppBroken`."""
         ...
 
     def launch(self, number: int) -> socket.socket:
@@ -105,8 +109,6 @@ class ForkCrew:
         self.control: socket.socket | None = None
 
     def begin(self) -> None:
-        """Start importing; `start` waits for it. From a thread that lives as long as the worker: the kernel ends a forkserver whose
-        parent *thread* has ended."""
         if self.control is not None:
             self.control.close()
         self.control, theirs = socket.socketpair()
@@ -242,10 +244,17 @@ class InlineCrew:
         self._executor: Executor | None = None
         self._launched = threading.Event()
 
+    def begin(self) -> None:
+        """The app is imported already."""
+
     def start(self) -> Manifest:
+        from tidewheel.worker.forkserver import manifest
+
         return manifest(self._app)
 
     def launch(self, number: int) -> socket.socket:
+        from tidewheel.worker.executor import Executor  # only here: the worker itself runs no job
+
         ours, theirs = _pair()
         self._executor = Executor(self._app, theirs, inline=True)
         self._launched.set()

@@ -8,7 +8,6 @@ ends in exactly one `Ending`; nothing that it raises leaves this module.
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import logging
 import random
@@ -19,35 +18,30 @@ from typing import TYPE_CHECKING, Any
 from tidewheel import events
 from tidewheel.context import CancelFlag, Context, _current
 from tidewheel.core.job import Delivery
-from tidewheel.core.options import Options, effective
+from tidewheel.core.options import Options, class_names, effective
 from tidewheel.core.outcome import (
-    Again,
     AnyEnding,
     AnyOutcome,
     AskedAbort,
     AskedRetry,
     AskedSnooze,
     BadArguments,
-    Cancelled,
     Counters,
-    Dead,
     Interrupted,
     OverTime,
     Raised,
     Returned,
     Stopped,
-    Succeeded,
     Undecodable,
     UnknownTask,
     decide,
 )
-from tidewheel.core.options import class_names
 from tidewheel.errors import Abort, ErrorRecord, HardTimeLimit, InvalidArguments, RetryIn, Snooze
 from tidewheel.errors import Cancelled as CancelledInTask
 from tidewheel.middleware import CallNext, Job, around_async, around_sync
 from tidewheel.task import OVERRIDES, Task
 from tidewheel.wire.call import decode_call
-from tidewheel.wire.failures import decode_error, encode_error
+from tidewheel.wire.failures import encode_error
 from tidewheel.wire.values import NotEncodable, encode
 from tidewheel.worker.frames import Key, Why
 
@@ -125,7 +119,8 @@ class Execution:
             self._options = effective(self._task.declared, envelope.headers.get(OVERRIDES)) if envelope.headers else self._task.declared
             args, kwargs = decode_call(envelope.body)
         except NotImplementedError as error:  # a newer version than ours: another worker may read it
-            self.ending = UnknownTask(max(0.0, time.time() - delivery.published), encode_error(ErrorRecord(type="ValueError", message=str(error))))
+            record = ErrorRecord(type="NotImplementedError", message=str(error))
+            self.ending = UnknownTask(max(0.0, time.time() - delivery.published), encode_error(record))
             return
         except ValueError as error:
             self.ending = Undecodable(encode_error(ErrorRecord(type="ValueError", message=str(error))))
@@ -194,12 +189,13 @@ class Execution:
             log.warning("the result of %s[%s] is not kept: %s%s: %s", self.job.task, self.job.id, "result", error.path, error)
             return Returned(None)
         if len(data) > self._kitchen.result_limit:
-            log.warning("the result of %s[%s] is not kept: %d bytes, the limit is %d", self.job.task, self.job.id, len(data), self._kitchen.result_limit)
+            limit = self._kitchen.result_limit
+            log.warning("the result of %s[%s] is not kept: %d bytes, the limit is %d", self.job.task, self.job.id, len(data), limit)
             return Returned(None)
         return Returned(data)
 
     def _raised(self, error: BaseException) -> AnyEnding:
-        if isinstance(error, (CancelledInTask, asyncio.CancelledError)):
+        if isinstance(error, CancelledInTask) or _is_async_cancellation(error):
             if self.why == "interrupt":
                 return Interrupted()
             if self.why == "hard":
@@ -233,43 +229,14 @@ class Execution:
         counters = Counters(delivery.attempts, delivery.strikes, delivery.losses)
         if self.ending is None:
             self.ending = Interrupted()
-        outcome = decide(
+        return decide(
             self.ending, counters, self._options.retry, ttl=self._options.result_ttl, cancelled=self.cancel.is_set(), dice=random.random()
         )
-        tell(self._kitchen.emitter, delivery, outcome, self.duration)
-        return outcome
 
 
-def tell(emitter: events.Emitter, delivery: Delivery, outcome: AnyOutcome, duration: float) -> None:
-    """Emit the event of an outcome to whoever listens."""
-    kind = EVENT_OF[type(outcome)]
-    if emitter.wants(kind):
-        emitter.emit(event_of(delivery, outcome, duration))
+def _is_async_cancellation(error: BaseException) -> bool:
+    if isinstance(error, Exception):
+        return False
+    import asyncio  # not at the top: who has only `def` tasks never pays for it
 
-
-EVENT_OF: dict[type, type[events.JobEvent]] = {
-    Succeeded: events.JobSucceeded,
-    Again: events.JobRetried,
-    Dead: events.JobFailed,
-    Cancelled: events.JobCancelled,
-}
-
-
-def event_of(delivery: Delivery, outcome: AnyOutcome, duration: float) -> events.JobEvent:
-    """The event that an outcome is."""
-    e = delivery.envelope
-    match outcome:
-        case Succeeded():
-            return events.JobSucceeded(id=e.id, task=e.task, queue=e.queue, attempt=delivery.attempt, duration=duration)
-        case Again():
-            return events.JobRetried(
-                id=e.id, task=e.task, queue=e.queue, attempt=delivery.attempt, why=outcome.event, delay=outcome.delay, duration=duration,
-                error=decode_error(outcome.error),
-            )  # fmt: skip
-        case Dead():
-            return events.JobFailed(
-                id=e.id, task=e.task, queue=e.queue, attempt=delivery.attempt, reason=outcome.reason, duration=duration,
-                error=decode_error(outcome.error),
-            )  # fmt: skip
-        case _:
-            return events.JobCancelled(id=e.id, task=e.task, queue=e.queue)
+    return isinstance(error, asyncio.CancelledError)

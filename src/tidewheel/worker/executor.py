@@ -25,8 +25,9 @@ from tidewheel.core.options import NO_RETRY
 from tidewheel.core.outcome import Counters, Stopped, decide
 from tidewheel.errors import ConfigurationError
 from tidewheel.events import ALL_EVENTS
+from tidewheel.lifeline import hold
 from tidewheel.pools.seam import Pool
-from tidewheel.worker.execute import Execution, Kitchen, tell
+from tidewheel.worker.execute import Execution, Kitchen
 from tidewheel.worker.frames import (
     Bloated,
     Decoder,
@@ -45,7 +46,7 @@ from tidewheel.worker.frames import (
     ToExecutor,
     frame,
 )
-from tidewheel.lifeline import hold
+from tidewheel.worker.telling import tell
 
 if TYPE_CHECKING:
     from tidewheel.app import Tidewheel

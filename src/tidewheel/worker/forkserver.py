@@ -15,6 +15,7 @@ import socket
 import sys
 import threading
 import traceback
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from tidewheel.errors import ConfigurationError
@@ -26,11 +27,17 @@ if TYPE_CHECKING:
     from tidewheel.app import Tidewheel
 
 
-def serve(where: str, control: socket.socket, parent: int) -> None:
+Ready = Callable[["Tidewheel"], None]
+"""Called with the app as soon as it is imported, before it is reported."""
+
+
+def serve(where: str, control: socket.socket, parent: int, ready: Ready) -> None:
     """Import the app, then fork an executor for each request until the worker is gone."""
     end_with_parent(parent)
     ignore_terminal()
-    app = _import(where, control)
+    app = _import(where, control, ready)
+    if any(task.is_async for task in app.tasks.values()):
+        import tidewheel.pools.aio  # noqa: F401 once here, instead of in every executor
     # What exists now will never be freed: keep the collector's hands off it, or the first collection in each child would copy it.
     gc.collect()
     gc.freeze()
@@ -63,7 +70,7 @@ def _fork(app: Tidewheel, request: Fork, fd: int, control: socket.socket, pipe: 
     pid = os.fork()
     if pid:
         os.close(fd)
-        control.sendall(frame([Forked(request.number, pid)]))
+        _say(control, Forked(request.number, pid))
         return
     status = 1
     try:
@@ -85,6 +92,13 @@ def _fork(app: Tidewheel, request: Fork, fd: int, control: socket.socket, pipe: 
         os._exit(status)  # not sys.exit: what the forkserver has registered to happen at its exit is not this child's business
 
 
+def _say(control: socket.socket, message: Forked | Exited) -> None:
+    try:
+        control.sendall(frame([message]))
+    except OSError:  # the worker is gone, or has closed this socket because it is about to be
+        os._exit(0)
+
+
 def _reap(control: socket.socket) -> None:
     while True:
         try:
@@ -93,24 +107,25 @@ def _reap(control: socket.socket) -> None:
             return
         if pid == 0:
             return
-        control.sendall(frame([Exited(pid, os.waitstatus_to_exitcode(status))]))
+        _say(control, Exited(pid, os.waitstatus_to_exitcode(status)))
 
 
-def spawned(where: str, sock: socket.socket, parent: int) -> None:
+def spawned(where: str, sock: socket.socket, parent: int, ready: Ready) -> None:
     """An executor that imports the app itself."""
     end_with_parent(parent)
     ignore_terminal()
-    app = _import(where, sock)
+    app = _import(where, sock, ready)
     Executor(app, sock).run()
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)
 
 
-def _import(where: str, control: socket.socket) -> Tidewheel:
+def _import(where: str, control: socket.socket, ready: Ready) -> Tidewheel:
     """The app, reported; or the reason why there is none, reported, and the end."""
     try:
         app = locate(where)
+        ready(app)
         control.sendall(frame([manifest(app)]))
         return app
     except ConfigurationError as error:

@@ -44,7 +44,6 @@ from tidewheel.errors import ErrorRecord
 from tidewheel.task import OVERRIDES
 from tidewheel.wire.failures import encode_error
 from tidewheel.worker.crew import Crew, ForkserverGone, exit_text
-from tidewheel.worker.execute import EVENT_OF, event_of
 from tidewheel.worker.frames import (
     Bloated,
     Ended,
@@ -67,6 +66,7 @@ from tidewheel.worker.link import Link
 from tidewheel.worker.options import WorkerOptions
 from tidewheel.worker.pause import Pause
 from tidewheel.worker.settler import Settler
+from tidewheel.worker.telling import EVENT_OF, event_of
 
 log = logging.getLogger("tidewheel.worker")
 
@@ -314,7 +314,7 @@ class Hub:
             self._look_at = min(moments, default=float("inf"))
 
     def _hand_on(self, now: float) -> None:
-        """Back to the broker with what has found no room here: after a second, and a suspect that could not be alone after half a minute."""
+        """Back to the broker with what has found no room here for a second, or, a suspect, no moment alone for half a minute."""
         ledger = self._ledger
         suspect = is_suspect(ledger.pending[0].losses)
         if now - ledger.waiting_since < (SUSPECT_PATIENCE if suspect else STEAL_AFTER):
@@ -433,7 +433,7 @@ class Hub:
             self._manifest = self._crew.start()
         except Exception as error:
             self._launch_at = time.monotonic() + self._launch_pause.longer()
-            log.error("the app cannot be imported any more, trying again: %s", error)  # noqa: TRY400 its text is the user's traceback
+            log.error("the app cannot be imported any more, trying again: %s", error)
             return
         self._policies = self._manifest.tasks
         self._forkserver_gone = None

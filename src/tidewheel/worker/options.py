@@ -21,7 +21,7 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     """How people call it; by default `<host>-<pid>`."""
     pool: Pool = "processes"
     concurrency: int | None = None
-    """Jobs at once; by default the number of processors this process may use (`processes`), 20 (`threads`), 100 (`asyncio`), 1 (`inline`)."""
+    """Jobs at once; by default one for each processor this process may use (`processes`), 20 (`threads`), 100 (`asyncio`), 1 (`inline`)."""
     queues: tuple[str, ...] | None = None
     """By default the queues that the app's tasks name, and `default`."""
     exclude: tuple[str, ...] = ()

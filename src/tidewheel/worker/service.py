@@ -16,16 +16,16 @@ from tidewheel.errors import ConfigurationError
 from tidewheel.worker.crew import ForkCrew, InlineCrew, SpawnCrew
 from tidewheel.worker.frames import Manifest
 from tidewheel.worker.options import WorkerOptions
-from tidewheel.worker.worker import Worker
 
 if TYPE_CHECKING:
     from tidewheel.app import Tidewheel
+    from tidewheel.worker.worker import Worker
 
 log = logging.getLogger("tidewheel.worker")
 
 OK, CUT = 0, 1
 
-Announce = Callable[[Manifest, Description, Worker], None]
+Announce = Callable[[Manifest, Description, "Worker"], None]
 
 
 def run(
@@ -46,6 +46,10 @@ def run(
     crew = _crew(options, entry, app)
     signals = _Signals()
     try:
+        crew.begin()
+        # The child is importing the app meanwhile, on another processor.
+        from tidewheel.worker.worker import Worker
+
         manifest = crew.start()
         url = options.url or manifest.url
         if url.startswith("memory:"):

@@ -14,12 +14,12 @@ import time
 
 import msgspec
 
-import tidewheel
 from tidewheel import events
 from tidewheel.contract import Backend, Consumer, Settlement, Verdict, WorkerInfo
 from tidewheel.core.job import DEFAULT_QUEUE
 from tidewheel.errors import BrokerError
 from tidewheel.ids import incarnation
+from tidewheel.version import __version__
 from tidewheel.worker.claimer import Claimer
 from tidewheel.worker.crew import Crew
 from tidewheel.worker.frames import Manifest, Setup
@@ -98,7 +98,7 @@ class Worker:
             pool=self.options.pool,
             concurrency=self.concurrency,
             started=time.time(),
-            version=tidewheel.__version__,
+            version=__version__,
         )
         return self._backend.broker.consumer(self._info)
 

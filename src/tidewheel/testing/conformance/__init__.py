@@ -23,10 +23,6 @@ worker die, and import the rest into a test module:
 One module per verb and role, and `laws` with the ten laws. Tests of a role that the engine does not fill are skipped.
 """
 
-import pytest
-
-pytest.register_assert_rewrite(__name__)
-
 from tidewheel.testing.conformance.beat import TestBeat
 from tidewheel.testing.conformance.browse import TestBrowse
 from tidewheel.testing.conformance.claim import TestClaim

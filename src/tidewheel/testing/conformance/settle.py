@@ -105,8 +105,8 @@ class TestSettle:
         rig.put()
         worker, thief = rig.worker(), rig.worker()
         (delivery,) = rig.take(worker)
-        forged = Token(rig.worker().claim and "somebody", delivery.token.claim)
-        assert list(thief.settle([Settlement(delivery.id, forged, Succeeded())])) == ["stale"]
+        for forged in (Token("somebody", delivery.token.claim), Token(delivery.token.worker, delivery.token.claim + 1)):
+            assert list(thief.settle([Settlement(delivery.id, forged, Succeeded())])) == ["stale"]
         assert rig.settle(worker, [delivery]) == ["ok"]
 
     def test_an_earlier_claim_of_the_same_worker_is_stale(self, rig: Rig) -> None:
