@@ -66,12 +66,14 @@ def test_priorities_and_queues(rig: Rig) -> None:
 
 
 def test_delays_are_kept_by_the_broker(rig: Rig) -> None:
-    result = rig.jobs.work.using(countdown=0.6).delay(1)
     rig.start("-c", "1")
+    result = rig.jobs.work.using(countdown=1.5).delay(1)
     assert result.state == "scheduled"
     assert rig.jobs.work.delay(2).get(20) == 2
     assert result.get(20) == 1
     assert [x.value for x in rig.history("start")] == ["2", "1"]
+    view = rig.app.browse().job(result.id)
+    assert view.started - view.published >= 1.5
 
 
 @pytest.mark.parametrize("pool", [POOLS[0], POOLS[1], POOLS[2]], ids=ids[:3])

@@ -1,8 +1,8 @@
 """A broker that fails when you say so: to see what your code, or a worker, does when the engine is away or its answer is lost.
 
-    flaky = FlakyBroker(backend.broker)
-    flaky.fail("claim", when="after")           # the next claim takes its jobs, and its answer is lost
-    flaky.fail("settle", times=3)               # the next three settlements do not reach the engine
+flaky = FlakyBroker(backend.broker)
+flaky.fail("claim", when="after")           # the next claim takes its jobs, and its answer is lost
+flaky.fail("settle", times=3)               # the next three settlements do not reach the engine
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 
-import msgspec
+from msgspec.structs import replace
 
 from tidewheel.backends.keeping import DEAD_LETTERS, HISTORY, RESULTS, kept, lost_error, visible
 from tidewheel.contract import Receipt, Record, WorkerInfo
@@ -38,11 +38,11 @@ class Job:
     )  # fmt: skip
 
     def __init__(self, envelope: Envelope, seq: int, now: float) -> None:
-        self.envelope = envelope
         self.seq = seq
         self.due = envelope.due_at(now)
         self.state: State = "ready" if self.due <= now else "scheduled"
         self.expires = envelope.expires_at(now)
+        self.envelope = replace(envelope, delay=0.0, due=None, lifetime=None, expires=self.expires)
         self.published = now
         self.started: float | None = None
         self.finished: float | None = None
@@ -245,7 +245,7 @@ class Store:
         if state == "dead":
             job.keep = max(job.keep, now + DEAD_LETTERS)
         else:
-            job.envelope = msgspec.structs.replace(e, body=b"")
+            job.envelope = replace(e, body=b"")
         self.prune_at(job)
         self.changed.notify_all()
 
@@ -277,12 +277,12 @@ class Store:
 
     def revive(self, job: Job, now: float) -> None:
         """Dead to ready, with fresh counters, a new place in the queue and no `expires`."""
-        e = job.envelope
+        e = job.envelope = replace(job.envelope, expires=None)
         if e.key is not None:
             if self._key_holder(e.queue, e.key, now) in (None, job):
                 self._keys[e.queue, e.key] = job
             else:  # somebody else has the key by now: the operator's word counts more
-                job.envelope = msgspec.structs.replace(e, key=None)
+                job.envelope = replace(e, key=None)
         job.state, job.seq, job.due, job.expires = "ready", next(self._seq), now, None
         job.attempts = job.strikes = job.losses = 0
         job.worker = job.started = job.finished = job.error = None

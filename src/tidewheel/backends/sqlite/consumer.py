@@ -93,6 +93,9 @@ class Consumer:
     def _take(self, queues: Sequence[str], limit: int) -> tuple[list[Delivery], float | None]:
         """What could be claimed, and the seconds until the next job is due if nothing could."""
         store = self._store
+        if not lifeline.held(self._life):
+            # The file is gone, or we have said goodbye: a sweeper would take back at once what we claim. The next beat says so.
+            return [], None
         if not self._more:
             due, anything = self._look(queues)
             if not anything:

@@ -83,8 +83,9 @@ class TestBeat:
         (delivery,) = rig.take(worker)
         rig.kill(worker)
         rig.recover()
-        assert worker.beat().lost
         assert rig.settle(worker, [delivery]) == ["gone"]
+        assert worker.beat().lost
+        assert rig.take(worker) == []
 
     def test_close_gives_back_uncounted(self, rig: Rig) -> None:
         ids = rig.put(3)

@@ -105,7 +105,9 @@ class TestClaim:
     @pytest.mark.parametrize("how", ["lifetime", "expires", "both"])
     def test_a_late_job_is_not_handed_out(self, rig: Rig, how: str) -> None:
         end = rig.broker.now() + 2 * rig.tick
-        when = {"lifetime": {"lifetime": 2 * rig.tick}, "expires": {"expires": end}, "both": {"lifetime": 9 * rig.tick, "expires": end}}[how]
+        when = {"lifetime": {"lifetime": 2 * rig.tick}, "expires": {"expires": end}, "both": {"lifetime": 9 * rig.tick, "expires": end}}[
+            how
+        ]
         rig.put(**when)
         (other,) = rig.put()
         rig.pass_time(2.1)

@@ -31,7 +31,14 @@ class TestResults:
         rig.run(worker, Again("retry", counted="attempts"))
         rig.run(worker, Succeeded(b"v"))
         record = rig.results.records([id_])[id_]
-        assert (record.id, record.state, record.value, record.error, record.reason, record.attempts) == (id_, "succeeded", b"v", None, "", 1)
+        assert (record.id, record.state, record.value, record.error, record.reason, record.attempts) == (
+            id_,
+            "succeeded",
+            b"v",
+            None,
+            "",
+            1,
+        )
         assert record.finished == pytest.approx(rig.broker.now(), abs=5)
 
     def test_thousands_at_once(self, rig: Rig) -> None:
