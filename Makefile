@@ -28,7 +28,7 @@ check: lint types test-fast  ## what to run before a commit: lint, types and the
 lint: venv  ## ruff and the import contracts
 	@echo "lint: ruff, import-linter"
 	@.venv/bin/ruff check --quiet .
-	@.venv/bin/lint-imports --no-logo | tail -n 3
+	@out=$$(.venv/bin/lint-imports --no-logo 2>&1) || { echo "$$out"; exit 1; }
 
 types: venv  ## mypy --strict and pyright (strict)
 	@echo "types: mypy, pyright"

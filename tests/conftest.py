@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-FAST = {"core", "wire", "api", "architecture", "contract", "sqlite"}
+FAST = {"core", "wire", "api", "architecture", "contract", "observe", "sqlite"}
 """Folders whose tests start no worker; those marked `slow`, `kill` or `browser` are left out."""
 
 HERE = Path(__file__).parent

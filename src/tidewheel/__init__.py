@@ -19,7 +19,6 @@ from tidewheel.middleware import CallNext, Job
 from tidewheel.result import Result
 from tidewheel.task import Task
 from tidewheel.version import __version__
-from tidewheel.version import __version__
 
 __all__ = [
     "Abort", "CallNext", "Cancelled", "ConfigurationError", "Context", "HardTimeLimit", "InvalidArguments", "Job", "JobFailed",

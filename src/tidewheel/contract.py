@@ -129,8 +129,10 @@ class Consumer(Protocol):
     beat_every: float
     """Seconds between beats that this engine wants."""
 
-    news: bool
-    """Something was asked of this worker (a cancellation) and `beat` will tell what. Set while `claim` waits; reset by `beat`."""
+    @property
+    def news(self) -> bool:
+        """Something was asked of this worker (a cancellation) and `beat` will tell what. Set while `claim` waits; reset by `beat`."""
+        ...
 
     def claim(self, queues: Sequence[str], limit: int, wait: float) -> Sequence[Delivery]:
         """Take up to `limit` ready jobs, highest priority first, then roughly oldest first; count the delivery.

@@ -9,11 +9,6 @@ from __future__ import annotations
 import os
 import threading
 
-try:
-    import fcntl
-except ImportError:  # Windows: no engine there hands out a lifeline
-    fcntl = None  # type: ignore[assignment]
-
 __all__ = ["forget", "held", "hold", "release", "seize"]
 
 _lock = threading.Lock()
@@ -27,6 +22,8 @@ def hold(lifeline: str) -> int:
     `lifeline` is what `Consumer.lifeline` says. Call it first thing in a child process. A child of this process that is made by a
     bare fork does not inherit the lock. Raises `OSError`.
     """
+    import fcntl  # not at the top: Windows has none, and no engine there hands out a lifeline
+
     path = f"{lifeline}.{os.getpid()}"
     while True:
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
@@ -75,6 +72,8 @@ def seize(path: str) -> int | None:
 
     None: a living process holds it. Raises `OSError`.
     """
+    import fcntl
+
     try:
         fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
     except FileNotFoundError:

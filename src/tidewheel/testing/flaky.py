@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Literal, TypeVar
 
 from tidewheel.contract import Beat, Broker, Consumer, Counts, Description, Progress, Receipt, Settlement, Swept, Verdict, WorkerInfo
@@ -36,7 +37,8 @@ class FlakyBroker:
     def fail(self, verb: Verb, *, times: int = 1, when: When = "before", error: Callable[[], Exception] | None = None) -> None:
         """Let the next `times` calls of a verb fail, with what `error` makes (a `BrokerUnavailable`)."""
         with self._lock:
-            self._plans += [(verb, when, error or (lambda: BrokerUnavailable(f"{verb} failed on purpose, {when} it took effect")))] * times
+            plan = (verb, when, error or partial(BrokerUnavailable, f"{verb} failed on purpose, {when} it took effect"))
+            self._plans.extend([plan] * times)
 
     def heal(self) -> None:
         """Forget every failure that is still to come."""
@@ -90,16 +92,12 @@ class FlakyConsumer:
     def __init__(self, broker: FlakyBroker, consumer: Consumer) -> None:
         self._broker = broker
         self._consumer = consumer
-        self.lifeline = consumer.lifeline
-        self.beat_every = consumer.beat_every
+        self.lifeline: str | None = consumer.lifeline
+        self.beat_every: float = consumer.beat_every
 
     @property
     def news(self) -> bool:
         return self._consumer.news
-
-    @news.setter
-    def news(self, news: bool) -> None:
-        self._consumer.news = news
 
     def claim(self, queues: Sequence[str], limit: int, wait: float) -> Sequence[Delivery]:
         return self._broker._call("claim", lambda: self._consumer.claim(queues, limit, wait))

@@ -25,7 +25,9 @@ __all__ = ["run_pending", "running"]
 
 
 @contextmanager
-def running(app: Tidewheel, *, queues: tuple[str, ...] | None = None, emitter: Emitter | None = None, burst: bool = False) -> Iterator[Worker]:
+def running(
+    app: Tidewheel, *, queues: tuple[str, ...] | None = None, emitter: Emitter | None = None, burst: bool = False
+) -> Iterator[Worker]:
     """A worker for this app while the block lasts. Jobs run one at a time, on a thread of this process.
 
     A task's limits interrupt Python code, but nothing can be killed here: what blocks outside of Python holds the end of the block up.

@@ -17,7 +17,7 @@ from tidewheel.core.job import Delivery
 from tidewheel.core.limits import is_suspect
 from tidewheel.worker.frames import Key, Why
 
-State = Literal["starting", "ready", "retiring", "dead"]
+State = Literal["starting", "ready", "retiring"]
 
 
 class Flight:
@@ -52,12 +52,16 @@ class Seat:
         self.forced = False
         """It is being killed for the sake of one run; the others in it are not to blame."""
 
-    def busy(self, now: float) -> float:
+    def running(self) -> list[Flight]:
+        """Its runs. With one slot that is the first one, by the order in which they were given."""
         if self.slots == 1:
             first = next(iter(self.flights.values()), None)
-            return now - first.started if first is not None and first.started is not None else 0.0
-        # Several at once: what counts is whether a slot will soon be free, so the shortest run decides.
-        starts = [f.started for f in self.flights.values() if f.started is not None]
+            return [first] if first is not None and first.started is not None else []
+        return [f for f in self.flights.values() if f.started is not None]
+
+    def busy(self, now: float) -> float:
+        # With several slots what counts is whether one will soon be free, so the shortest run decides.
+        starts = [f.started for f in self.running() if f.started is not None]
         return now - max(starts) if len(starts) >= self.slots else 0.0
 
     def lane(self, now: float) -> intake.Lane:
@@ -200,7 +204,6 @@ class Ledger:
             seat = self.seats.pop(number, None)
             if seat is None:
                 return None, [], []
-            seat.state = "dead"
             running, unstarted = [], []
             for flight in list(seat.flights.values()):
                 self.flights.pop(flight.key, None)

@@ -114,7 +114,7 @@ class Bell:
 
     def __init__(self, path: str) -> None:
         """Make the FIFO. Raises `OSError`, also where the file system has no FIFOs."""
-        os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
+        _make_folder(os.path.dirname(path))
         self.path = path
         self.fd = -1
         os.mkfifo(path, 0o600)
@@ -217,7 +217,7 @@ class WorkerBells:
             if self.work is None:
                 self.work = _bell(path)
             else:
-                os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
+                _make_folder(os.path.dirname(path))
                 os.link(self.work.path, path)
         except OSError:
             pass
@@ -241,6 +241,17 @@ class WorkerBells:
     def close(self) -> None:
         self.shut()
         sweep(self._run, self._incarnation)
+
+
+def _make_folder(path: str) -> None:
+    """For its owner only, like each folder above it that is missing (`os.makedirs` would leave those to the umask)."""
+    try:
+        os.mkdir(path, 0o700)
+    except FileExistsError:
+        pass
+    except FileNotFoundError:
+        _make_folder(os.path.dirname(path))
+        os.mkdir(path, 0o700)
 
 
 def _bell(path: str) -> Bell | None:

@@ -47,6 +47,7 @@ class Consumer:
         """Whether the last claim left something behind, so that it is not worth looking before the next."""
         self._long: set[str] = set()
         """Ids of held jobs with a long body, which must be deleted with them."""
+        store.place.prepare()
         try:
             # Before the first claim: a sweeper that finds jobs of a worker without a lifeline takes it for dead.
             self._life = lifeline.hold(self.lifeline)
@@ -152,8 +153,10 @@ class Consumer:
         again: set[str] = set()
         with store.write(synced=True) as db:
             now = store.clock()
-            verdicts = self._settle_successes(db, batch, now)
-            if verdicts is None:
+            verdicts: list[Verdict]
+            if self._settle_successes(db, batch, now):
+                verdicts = ["ok"] * len(batch)
+            else:
                 verdicts = [self._settle_one(db, settlement, now, again) for settlement in batch]
         if self._long:
             self._long.difference_update([s.id for s in batch])
@@ -161,23 +164,23 @@ class Consumer:
         store.bells.ring_idle(again)
         return verdicts
 
-    def _settle_successes(self, db: sqlite3.Connection, batch: Sequence[Settlement], now: float) -> list[Verdict] | None:
-        """The common case in one go: everything succeeded, every fence holds. None when it is not so; nothing was changed then."""
+    def _settle_successes(self, db: sqlite3.Connection, batch: Sequence[Settlement], now: float) -> bool:
+        """The common case in one go: everything succeeded, every fence holds. False when it is not so; nothing was changed then."""
         rows = []
         for s in batch:
             outcome = s.outcome
             if type(outcome) is not Succeeded or s.publish:
-                return None
+                return False
             rows.append((now, outcome.value, outcome.ttl, s.id, s.token.worker, s.token.claim))
         db.execute("SAVEPOINT settling")
         if db.executemany(_SUCCEED, rows).rowcount != len(rows):
             db.execute("ROLLBACK TO settling")
             db.execute("RELEASE settling")
-            return None
+            return False
         db.execute("RELEASE settling")
         if self._long:
             db.executemany(_DROP_PAYLOAD, [(id_,) for id_ in self._long.intersection([s.id for s in batch])])
-        return ["ok"] * len(rows)
+        return True
 
     def _settle_one(self, db: sqlite3.Connection, settlement: Settlement, now: float, again: set[str]) -> Verdict:
         row = db.execute(_LOOK, (settlement.id,)).fetchone()

@@ -24,6 +24,7 @@ class Control:
 
     def cancel(self, ids: Sequence[str]) -> Sequence[CancelAnswer]:
         workers: set[str] = set()
+        answers: list[CancelAnswer]
         with self._store.write(synced=True) as db:
             now = self._store.clock()
             answers = [self._cancel(db, id_, now, workers) for id_ in ids]

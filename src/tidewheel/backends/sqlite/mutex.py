@@ -79,7 +79,7 @@ class Mutex:
 
     def _lock(self) -> None:
         if self._fd < 0:
-            self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            self._fd = self._open()
             here = os.fstat(self._fd)
             self._file = (here.st_dev, here.st_ino)
         for pause in (*TRIES, None):
@@ -90,6 +90,14 @@ class Mutex:
                 if pause is not None:
                     time.sleep(pause)
         self._queue_up()
+
+    def _open(self) -> int:
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        try:
+            return os.open(self.path, flags, 0o600)
+        except FileNotFoundError:
+            os.makedirs(os.path.dirname(self.path), 0o700, exist_ok=True)
+            return os.open(self.path, flags, 0o600)
 
     def _queue_up(self) -> None:
         fd, done, errors = self._fd, threading.Event(), list[OSError]()

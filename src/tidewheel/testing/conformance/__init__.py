@@ -38,6 +38,6 @@ from tidewheel.testing.conformance.settle import TestSettle
 from tidewheel.testing.conformance.sweep import TestSweep
 
 __all__ = [
-    "Harness", "Rig", "TestBeat", "TestBrowse", "TestClaim", "TestControl", "TestCounts", "TestKeys", "TestLaws", "TestPublish", "TestRaces",
-    "TestResults", "TestSettle", "TestSweep", "rig",
+    "Harness", "Rig", "TestBeat", "TestBrowse", "TestClaim", "TestControl", "TestCounts", "TestKeys", "TestLaws", "TestPublish",
+    "TestRaces", "TestResults", "TestSettle", "TestSweep", "rig",
 ]  # fmt: skip

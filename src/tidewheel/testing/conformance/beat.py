@@ -50,7 +50,7 @@ class TestBeat:
         control = rig.client().control
         if control is None or not hasattr(worker, "news"):
             return
-        waiting = Aside(lambda: worker.claim(["default"], 0, 5))
+        waiting = Aside(worker.claim, ["default"], 0, 5)
         control.cancel([id_])
         assert list(waiting.answer(within=5 + PROMPT)) == []
         assert tuple(worker.beat().cancels) == (id_,)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import random
 import time
+from typing import Any
 
 import pytest
 
-from tidewheel.core.job import MAX_PRIORITY, MIN_PRIORITY
+from tidewheel.core.job import MAX_PRIORITY, MIN_PRIORITY, Token
 from tidewheel.core.outcome import Again
 from tidewheel.testing.conformance.harness import PROMPT, Aside, Rig
 
@@ -69,7 +70,7 @@ class TestClaim:
     def test_a_token_is_never_given_twice(self, rig: Rig) -> None:
         rig.put(20)
         workers = [rig.worker(), rig.worker()]
-        tokens = set()
+        tokens = set[tuple[str, Token]]()
         for worker in workers * 5:
             deliveries = rig.take(worker, 3)
             assert not {(d.id, d.token) for d in deliveries} & tokens
@@ -84,7 +85,7 @@ class TestClaim:
     @pytest.mark.parametrize("how", ["delay", "due", "both"])
     def test_not_before_its_time(self, rig: Rig, how: str) -> None:
         due = rig.broker.now() + 3 * rig.tick
-        when = {"delay": {"delay": 3 * rig.tick}, "due": {"due": due}, "both": {"delay": rig.tick, "due": due}}[how]
+        when: dict[str, Any] = {"delay": {"delay": 3 * rig.tick}, "due": {"due": due}, "both": {"delay": rig.tick, "due": due}}[how]
         (id_,) = rig.put(**when)
         worker = rig.worker()
         assert rig.take(worker) == []
@@ -105,9 +106,11 @@ class TestClaim:
     @pytest.mark.parametrize("how", ["lifetime", "expires", "both"])
     def test_a_late_job_is_not_handed_out(self, rig: Rig, how: str) -> None:
         end = rig.broker.now() + 2 * rig.tick
-        when = {"lifetime": {"lifetime": 2 * rig.tick}, "expires": {"expires": end}, "both": {"lifetime": 9 * rig.tick, "expires": end}}[
-            how
-        ]
+        when: dict[str, Any] = {
+            "lifetime": {"lifetime": 2 * rig.tick},
+            "expires": {"expires": end},
+            "both": {"lifetime": 9 * rig.tick, "expires": end},
+        }[how]
         rig.put(**when)
         (other,) = rig.put()
         rig.pass_time(2.1)
@@ -154,7 +157,7 @@ class TestClaim:
 
     def test_a_publication_ends_the_waiting(self, rig: Rig) -> None:
         worker, other = rig.worker(), rig.client()
-        waiting = Aside(lambda: worker.claim(["a", "default"], 5, 30))
+        waiting = Aside(worker.claim, ["a", "default"], 5, 30)
         job = rig.job()
         other.broker.publish([job])
         assert [d.id for d in waiting.answer(within=PROMPT)] == [job.id]
@@ -163,7 +166,7 @@ class TestClaim:
         (id_,) = rig.put()
         first, second = rig.worker(), rig.worker(rig.client())
         deliveries = rig.take(first)
-        waiting = Aside(lambda: second.claim(["default"], 1, 30))
+        waiting = Aside(second.claim, ["default"], 1, 30)
         rig.settle(first, deliveries, Again("returned"))
         assert [d.id for d in waiting.answer(within=PROMPT)] == [id_]
 
@@ -171,37 +174,37 @@ class TestClaim:
         worker = rig.worker()
         rig.put(delay=0.3)
         began = time.monotonic()
-        assert len(Aside(lambda: worker.claim(["default"], 1, 30)).answer()) == 1
+        assert len(Aside(worker.claim, ["default"], 1, 30).answer()) == 1
         assert 0.25 <= time.monotonic() - began < 0.3 + PROMPT
 
     def test_a_job_that_becomes_due_and_was_published_meanwhile_ends_the_waiting(self, rig: Rig) -> None:
         worker = rig.worker()
-        waiting = Aside(lambda: worker.claim(["default"], 1, 30))
+        waiting = Aside(worker.claim, ["default"], 1, 30)
         rig.put(delay=0.2)
         assert len(waiting.answer(within=0.2 + PROMPT)) == 1
 
     def test_wake_ends_the_waiting(self, rig: Rig) -> None:
         worker = rig.worker()
-        waiting = Aside(lambda: worker.claim(["default"], 1, 30))
+        waiting = Aside(worker.claim, ["default"], 1, 30)
         worker.wake()
         assert list(waiting.answer(within=PROMPT)) == []
 
     def test_wake_just_before_the_waiting_is_not_lost(self, rig: Rig) -> None:
         worker = rig.worker()
         worker.wake()
-        assert list(Aside(lambda: worker.claim(["default"], 1, 30)).answer(within=PROMPT)) == []
+        assert list(Aside(worker.claim, ["default"], 1, 30).answer(within=PROMPT)) == []
 
     def test_with_limit_0_it_only_waits(self, rig: Rig) -> None:
         rig.put()
         worker = rig.worker()
         assert list(worker.claim(["default"], 0, 0)) == []
-        waiting = Aside(lambda: worker.claim(["default"], 0, 30))
+        waiting = Aside(worker.claim, ["default"], 0, 30)
         worker.wake()
         assert list(waiting.answer(within=PROMPT)) == []
         assert len(rig.take(worker)) == 1
 
     def test_one_job_wakes_one_worker_and_none_is_left_over(self, rig: Rig) -> None:
         workers = [rig.worker(rig.client()) for _ in range(4)]
-        waiting = [Aside(lambda worker=worker: worker.claim(["default"], 1, 30)) for worker in workers]
+        waiting = [Aside(worker.claim, ["default"], 1, 30) for worker in workers]
         ids = rig.put(4)
         assert sorted(d.id for w in waiting for d in w.answer(within=2 * PROMPT)) == sorted(ids)

@@ -7,9 +7,11 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any, TypeVar
 
 import pytest
+from msgspec.structs import replace
 
 from tidewheel.contract import Backend, Broker, Browse, Consumer, Control, ResultStore, Settlement, Swept, Verdict, WorkerInfo
 from tidewheel.core.job import Delivery, Envelope
@@ -50,7 +52,7 @@ class Harness(ABC):
         """Within it no wake-up hint arrives. None: the engine has no hints that could be lost."""
         return None
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027  most have nothing to do
         """Remove the store."""
 
 
@@ -95,7 +97,7 @@ class Rig:
 
     def job(self, **fields: Any) -> Envelope:
         """An envelope with a new id."""
-        return Envelope(**{"id": job_id(), "task": "tests.noop", "body": b"body", **fields})
+        return replace(Envelope(id=job_id(), task="tests.noop", body=b"body"), **fields)
 
     def put(self, count: int = 1, **fields: Any) -> list[str]:
         """Publish new jobs, all alike; their ids."""
@@ -105,7 +107,7 @@ class Rig:
 
     def worker(self, backend: Backend | None = None, **info: Any) -> Consumer:
         """A new worker."""
-        consumer = (backend or self.backend).broker.consumer(WorkerInfo(**{"id": incarnation(), "name": "tester", **info}))
+        consumer = (backend or self.backend).broker.consumer(replace(WorkerInfo(id=incarnation(), name="tester"), **info))
         self._consumers.append(consumer)
         return consumer
 
@@ -156,9 +158,9 @@ def rig(harness: Harness) -> Iterator[Rig]:
 class Aside(threading.Thread):
     """A call in a thread of its own: `answer()` waits for what it returned, or raises what it raised."""
 
-    def __init__(self, call: Callable[[], Any]) -> None:
+    def __init__(self, call: Callable[..., Any], *args: Any) -> None:
         super().__init__(daemon=True)
-        self._call = call
+        self._call = partial(call, *args)
         self._value: Any = None
         self._error: BaseException | None = None
         self.start()

@@ -89,8 +89,8 @@ class TestKeys:
     def test_many_clients_at_once_make_one_job(self, rig: Rig) -> None:
         clients = [rig.client() for _ in range(4)]
         for n in range(10):
-            asides = [Aside(lambda client=client, n=n: client.broker.publish([rig.job(key=f"k{n}")])[0]) for client in clients]
-            receipts = [aside.answer() for aside in asides]
+            asides = [Aside(client.broker.publish, [rig.job(key=f"k{n}")]) for client in clients]
+            receipts = [aside.answer()[0] for aside in asides]
             assert len({r.id for r in receipts}) == 1
             assert [r.created for r in receipts].count(True) == 1
         assert len(rig.take(rig.worker())) == 10

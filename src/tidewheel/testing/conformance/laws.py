@@ -155,10 +155,10 @@ class TestLaws:
         worker, other = rig.worker(rig.client()), rig.client()
         results = rig.results
         with muted:
-            waiting = Aside(lambda: worker.claim(["default"], 1, 30))
+            waiting = Aside(worker.claim, ["default"], 1, 30)
             job = rig.job()
             other.broker.publish([job])
             (delivery,) = waiting.answer(within=10)
-            awaiting = Aside(lambda: results.wait([job.id], 30))
+            awaiting = Aside(results.wait, [job.id], 30)
             rig.settle(worker, [delivery])
             assert set(awaiting.answer(within=10)) == {job.id}

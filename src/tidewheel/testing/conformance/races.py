@@ -21,7 +21,7 @@ class TestRaces:
                 assert set(rig.settle(workers[n], deliveries)) == {"ok"}
             return taken
 
-        taken = [id_ for aside in [Aside(lambda n=n: work(n)) for n in range(6)] for id_ in aside.answer()]
+        taken = [id_ for aside in [Aside(work, n) for n in range(6)] for id_ in aside.answer()]
         assert sorted(taken) == sorted(ids)
 
     def test_a_job_is_cancelled_or_handed_out_never_both(self, rig: Rig) -> None:
@@ -48,7 +48,7 @@ class TestRaces:
         ids = rig.put(50)
         worker = rig.worker()
         deliveries = rig.take(worker)
-        asides = [Aside(lambda d=d: rig.settle(worker, [d])) for d in deliveries for _ in range(2)]
+        asides = [Aside(rig.settle, worker, [d]) for d in deliveries for _ in range(2)]
         verdicts = [aside.answer()[0] for aside in asides]
         assert sorted(verdicts) == ["gone"] * len(ids) + ["ok"] * len(ids)
 

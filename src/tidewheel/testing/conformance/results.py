@@ -76,7 +76,7 @@ class TestResults:
         worker = rig.worker(rig.client())
         deliveries = rig.take(worker)
         results = rig.results
-        waiting = Aside(lambda: results.wait(ids, 30))
+        waiting = Aside(results.wait, ids, 30)
         rig.settle(worker, deliveries[1:], Dead("failed", b"error"))
         answer = waiting.answer(within=PROMPT)
         assert {id_: r.error for id_, r in answer.items()} == {deliveries[1].id: b"error"}
@@ -84,7 +84,7 @@ class TestResults:
     def test_waiting_ends_when_a_job_is_cancelled(self, rig: Rig) -> None:
         ids = rig.put()
         results, control = rig.results, rig.control
-        waiting = Aside(lambda: results.wait(ids, 30))
+        waiting = Aside(results.wait, ids, 30)
         control.cancel(ids)
         assert [r.state for r in waiting.answer(within=PROMPT).values()] == ["cancelled"]
 
@@ -93,7 +93,7 @@ class TestResults:
         worker = rig.worker(rig.client())
         deliveries = rig.take(worker)
         results = rig.results
-        waiting = [Aside(lambda id_=id_: results.wait([id_], 30)) for id_ in ids]
+        waiting = [Aside(results.wait, [id_], 30) for id_ in ids]
         rig.settle(worker, deliveries)
         assert [list(w.answer(within=2 * PROMPT)) for w in waiting] == [[id_] for id_ in ids]
 
@@ -108,14 +108,14 @@ class TestResults:
 
     def test_wake_waiters_ends_the_waiting(self, rig: Rig) -> None:
         ids, results = rig.put(), rig.results
-        waiting = Aside(lambda: results.wait(ids, 30))
+        waiting = Aside(results.wait, ids, 30)
         results.wake_waiters()
         assert waiting.answer(within=PROMPT) == {}
 
     def test_wake_waiters_just_before_the_waiting_is_not_lost(self, rig: Rig) -> None:
         ids, results = rig.put(), rig.results
         results.wake_waiters()
-        assert Aside(lambda: results.wait(ids, 30)).answer(within=PROMPT) == {}
+        assert Aside(results.wait, ids, 30).answer(within=PROMPT) == {}
 
     def test_forget_deletes_the_result_and_keeps_the_fact(self, rig: Rig) -> None:
         job = rig.job()

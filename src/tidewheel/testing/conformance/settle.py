@@ -6,7 +6,7 @@ import pytest
 
 from tidewheel.contract import Settlement
 from tidewheel.core.job import Token
-from tidewheel.core.outcome import Again, Cancelled, Dead, Expired, Succeeded
+from tidewheel.core.outcome import Again, AnyOutcome, Cancelled, Dead, Expired, Succeeded
 from tidewheel.ids import job_id
 from tidewheel.testing.conformance.harness import Rig
 
@@ -136,7 +136,7 @@ class TestSettle:
     def test_a_batch_of_every_kind(self, rig: Rig) -> None:
         rig.put(5)
         worker = rig.worker()
-        outcomes = [Succeeded(), Again("retry", counted="attempts"), Dead("failed"), Cancelled(), Succeeded(b"v")]
+        outcomes: list[AnyOutcome] = [Succeeded(), Again("retry", counted="attempts"), Dead("failed"), Cancelled(), Succeeded(b"v")]
         batch = [Settlement(d.id, d.token, o) for d, o in zip(rig.take(worker), outcomes, strict=True)]
         assert list(worker.settle(batch)) == ["ok"] * 5
         counts = rig.broker.counts(["default"])["default"]
