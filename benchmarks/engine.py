@@ -14,7 +14,7 @@ import tempfile
 import time
 from typing import Any
 
-BODY = b"x" * 100
+BODY = b"x" * 200
 INSERT = "INSERT INTO job(queue, state, due, body) VALUES('default', 0, 0.0, ?)"
 CLAIM = (
     "UPDATE job SET state = 1 WHERE id IN (SELECT id FROM job WHERE queue = 'default' AND state = 0 ORDER BY id LIMIT ?) RETURNING id, body"

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 import stat
 from pathlib import Path
 
 import pytest
-from ground import Ground, in_child, job, settle, worker
+from ground import Child, Ground, in_child, job, settle, worker
 
 from tidewheel import backends
+from tidewheel.backends.scripts import listing
 from tidewheel.backends.sqlite import place, schema
 from tidewheel.backends.sqlite.place import parse
 from tidewheel.errors import BrokerCorrupt, BrokerError, BrokerUnavailable, ConfigurationError
@@ -251,8 +253,6 @@ class TestSchema:
         assert ground.backend().broker.publish([job()])[0].created
 
     def test_many_may_create_it_at_once(self, ground: Ground) -> None:
-        from ground import Child
-
         def opening(say: object) -> None:
             ground.backend().broker.publish([job()])
 
@@ -262,10 +262,6 @@ class TestSchema:
 
     def test_every_statement_finds_its_rows_by_an_index(self, ground: Ground) -> None:
         """None may read the whole table of jobs, which holds all that has ended of late too."""
-        import re
-
-        from tidewheel.backends.scripts import listing
-
         ground.backend()
         db = sqlite3.connect(ground.path)
         for name in listing(schema.PACKAGE, "sql"):
@@ -273,7 +269,7 @@ class TestSchema:
             code = text.split("\n", 1)[1]
             assert text.startswith("-- "), name
             names = set(re.findall(r":(\w+)", code))
-            count = max([code.count("?"), *map(int, re.findall(r"\?(\d+)", code))])
+            count = max(map(int, re.findall(r"\?(\d+)", code)), default=code.count("?"))
             plan = [row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {text}", dict.fromkeys(names) if names else (None,) * count)]
             scans = [step for step in plan if re.match(r"SCAN (job|payload|history)(?! USING (COVERING )?INDEX)", step)]
             assert not scans, (name, plan)

@@ -120,7 +120,7 @@ def test_publishing_to_a_broker_that_is_away_raises(scene: Scene) -> None:
 
 
 def test_random_failures_lose_and_double_nothing(scene: Scene) -> None:
-    for i in range(40):
+    for i in range(20):
         verb = ("claim", "settle", "beat", "owned")[i % 4]
         scene.flaky.fail(verb, when="after" if i % 3 else "before")
     results = scene.count.map(range(400))

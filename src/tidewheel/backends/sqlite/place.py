@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl, unquote
 
 import msgspec
 
-from tidewheel.errors import BrokerUnavailable, ConfigurationError
+from tidewheel.errors import BrokerError, BrokerUnavailable, ConfigurationError
 
 NETWORK = frozenset({
     "9p", "afs", "beegfs", "ceph", "cifs", "davfs", "fuse.ceph", "fuse.davfs2", "fuse.gcsfuse", "fuse.glusterfs", "fuse.rclone",
@@ -66,6 +66,8 @@ class Place(msgspec.Struct, frozen=True):
                 except FileExistsError:
                     if not stat.S_ISDIR(os.lstat(folder).st_mode):
                         raise BrokerUnavailable(f"{folder} is not a directory; move it away") from None
+        except BrokerError:
+            raise
         except PermissionError:
             raise BrokerUnavailable(
                 f"user {os.geteuid()} may not write in {parent}, and SQLite needs to: let it own the directory (chown) or change the URL"

@@ -75,6 +75,8 @@ class Store:
             if sys.platform == "darwin":
                 writer.execute("PRAGMA fullfsync = 1")
             migrate(writer, path)
+            # SQLite opens a file that it may not write for reading, and says so only at the first write.
+            writer.executescript("BEGIN; DELETE FROM worker WHERE 0; ROLLBACK")
             writer.executescript("PRAGMA synchronous = FULL")
             reader = self._connection()
             reader.execute("PRAGMA query_only = 1")
