@@ -41,7 +41,7 @@ test-fast: venv  ## tests without worker processes, two at a time (the marker `f
 
 test-rest: venv browsers  ## the other tests, one at a time: workers, kills, the docs' snippets, the example, a real browser
 	@echo "test-rest: workers, kills, docs, example, browser"
-	@NO_SKIP=$$(command -v chromium >/dev/null && echo browser) $(PY) -m pytest -m "not fast"
+	@TIDEWHEEL_BROWSER=$$(command -v chromium >/dev/null && echo required) $(PY) -m pytest -m "not fast"
 
 test-others: venv  ## the fast tests and the worker's, on every other Python that is installed
 	@scripts/other_pythons.sh

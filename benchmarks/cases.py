@@ -185,4 +185,4 @@ def bare(case: str, root: pathlib.Path, size: Size) -> Rows:
         yield "A-bulk", engine("fill", "FULL", size.bulk)
     if case == "B":
         yield "B", engine("drain", "NORMAL", size.drain)
-        yield "B-full", engine("drain", "FULL", size.drain)
+        yield "B-synced", engine("drain-synced", "NORMAL", size.drain)

@@ -6,6 +6,7 @@ small as a job's, the same journal mode, one table with the one index that a que
 
 from __future__ import annotations
 
+import functools
 import json
 import sqlite3
 import statistics
@@ -52,14 +53,18 @@ def fill(db: sqlite3.Connection, count: int) -> dict[str, Any]:
     return {"per_s": count // 1000 * 1000 / (time.perf_counter() - started)}
 
 
-def drain(db: sqlite3.Connection, count: int) -> dict[str, Any]:
-    """Claim 100 in one commit, delete them in another, until nothing is left."""
+def drain(db: sqlite3.Connection, count: int, *, synced: bool = False) -> dict[str, Any]:
+    """Claim 100 in one commit, delete them in another, until nothing is left. `synced`: the second commit reaches the disk."""
     fill(db, count)
     started, done = time.perf_counter(), 0
     while ids := [(row[0],) for row in db.execute(CLAIM, (100,)).fetchall()]:
+        if synced:
+            db.executescript("PRAGMA synchronous=FULL")
         db.execute("BEGIN IMMEDIATE")
         db.executemany("DELETE FROM job WHERE id = ?", ids)
         db.execute("COMMIT")
+        if synced:
+            db.executescript("PRAGMA synchronous=NORMAL")
         done += len(ids)
     return {"per_s": done / (time.perf_counter() - started), "n": done}
 
@@ -67,4 +72,5 @@ def drain(db: sqlite3.Connection, count: int) -> dict[str, Any]:
 if __name__ == "__main__":
     root, mode, level, number = sys.argv[1:]
     with tempfile.TemporaryDirectory(dir=root) as inside:
-        print(json.dumps({"insert": insert, "fill": fill, "drain": drain}[mode](database(inside, level), int(number))))
+        modes = {"insert": insert, "fill": fill, "drain": drain, "drain-synced": functools.partial(drain, synced=True)}
+        print(json.dumps(modes[mode](database(inside, level), int(number))))

@@ -48,6 +48,7 @@ LINES = [
     Line("B drain without results, per s", "B", "per_s", engine="B", more=True),
     Line("B drain with results, per s", "B-results", "per_s", engine="B", more=True, target="≥ 20 × Celery, ≥ 15 % of bare",
          met=lambda f: f["ours"] >= 20 * f["celery"] and f["ours"] >= 0.15 * f["bare"]),
+    Line("B the same; bare SQLite syncs what it settles, too", "B-results", "per_s", celery="", huey="", engine="B-synced", more=True),
     Line("B without results, -c 1, per s", "B", "per_s", ours="tidewheel-c1", celery="", huey="", engine="B", more=True),
     Line("B with results, -c 1, per s", "B-results", "per_s", ours="tidewheel-c1", celery="", huey="", engine="B", more=True),
     Line("B CPU of the worker a job, without results, µs", "B", "us"),
