@@ -32,7 +32,7 @@ class Demo:
             self.said += line
             if "Ctrl-C" in line:
                 break
-        addresses = re.findall(r"http://127\.0\.0\.1:\d+", self.said)
+        addresses = list(dict.fromkeys(re.findall(r"http://127\.0\.0\.1:\d+", self.said)))
         assert len(addresses) >= 2, self.said
         self.site, self.mailbox = [a for a in addresses if f"   {a}" in self.said][:2]
 

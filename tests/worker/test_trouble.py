@@ -17,7 +17,7 @@ from tidewheel.errors import BrokerFull, BrokerUnavailable
 from tidewheel.events import Emitter
 from tidewheel.ids import incarnation
 from tidewheel.testing import running
-from tidewheel.testing.flaky import FlakyBroker
+from tidewheel.testing.flaky import FlakyBroker, FlakyConsumer
 
 URLS = ("memory", "sqlite")
 
@@ -155,3 +155,26 @@ def test_at_the_end_everything_unstarted_is_handed_back(scene: Scene) -> None:
     consumer = scene.app.backend.broker.consumer(WorkerInfo(id=incarnation(), name="next"))
     assert len(consumer.claim(("default",), 100, 0.0)) == states["ready"]
     consumer.close()
+
+
+def test_a_job_that_is_settled_while_the_worker_asks_what_it_owns_is_not_adopted(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The answer says that we own it, and when it arrives we do not know the job any more (docs/decisions/0006)."""
+    asked = threading.Event()
+    real = FlakyConsumer.owned
+
+    def owned(self: FlakyConsumer) -> Any:
+        answer = real(self)
+        assert [d.id for d in answer] == [result.id]
+        scene.gate.set()
+        until("it is settled", lambda: result.state == "succeeded")
+        asked.set()
+        return answer
+
+    monkeypatch.setattr(FlakyConsumer, "owned", owned)
+    with running(scene.app) as worker:
+        result = scene.hold.delay(1)
+        assert scene.running.wait(20)
+        worker._claimer.reconcile()
+        assert asked.wait(20)
+        assert scene.count.delay(2).get(20) == 2
+    assert scene.runs == {1: 1, 2: 1}
