@@ -70,10 +70,6 @@ class JobCancelled(JobEvent, frozen=True, kw_only=True):
     pass
 
 
-class JobExpired(JobEvent, frozen=True, kw_only=True):
-    pass
-
-
 class WorkerEvent(Event, frozen=True, kw_only=True):
     worker: str
 
@@ -117,7 +113,7 @@ class OutcomeRefused(WorkerEvent, frozen=True, kw_only=True):
 
 
 ALL_EVENTS: tuple[type[Event], ...] = (
-    JobPublished, JobStarted, JobSucceeded, JobRetried, JobFailed, JobCancelled, JobExpired, WorkerStarted, WorkerDraining,
+    JobPublished, JobStarted, JobSucceeded, JobRetried, JobFailed, JobCancelled, WorkerStarted, WorkerDraining,
     WorkerStopped, ExecutorStarted, ExecutorEnded, BrokerLost, BrokerFound, OutcomeRefused,
 )  # fmt: skip
 

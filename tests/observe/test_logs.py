@@ -34,7 +34,6 @@ EXAMPLES: list[Event] = [
     e.JobRetried(**JOB, attempt=2, why="retry", delay=4.0, duration=0.5, error=ERROR),
     e.JobFailed(**JOB, attempt=3, reason="failed", duration=0.5, error=ERROR),
     e.JobCancelled(**JOB),
-    e.JobExpired(**JOB),
     e.WorkerStarted(worker="w1"),
     e.WorkerDraining(worker="w1", running=2),
     e.WorkerStopped(worker="w1", cut=1),

@@ -93,10 +93,6 @@ def _cancelled(event: e.JobCancelled) -> Line:
     return Line(INFO, f"{_name(event)} cancelled", _job(event, outcome="cancelled"))
 
 
-def _expired(event: e.JobExpired) -> Line:
-    return Line(INFO, f"{_name(event)} expired before it was started", _job(event, outcome="expired"))
-
-
 # -- workers ----------------------------------------------------------------------------------------------------------
 
 
@@ -152,7 +148,6 @@ LINES: dict[type[e.Event], tuple[str, int, Callable[[Any], Line]]] = {
     e.JobRetried: ("job.retried", WARNING, _retried),
     e.JobFailed: ("job.failed", ERROR, _failed),
     e.JobCancelled: ("job.cancelled", INFO, _cancelled),
-    e.JobExpired: ("job.expired", INFO, _expired),
     e.WorkerStarted: ("worker.started", INFO, _worker_started),
     e.WorkerDraining: ("worker.draining", INFO, _draining),
     e.WorkerStopped: ("worker.stopped", WARNING, _stopped),

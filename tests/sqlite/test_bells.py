@@ -1,0 +1,205 @@
+"""Doorbells: they reach who waits, cost little when nobody does, and never hurt."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from pathlib import Path
+
+from ground import Child, Ground, job, until, worker
+
+from tidewheel.backends.sqlite import bells
+from tidewheel.backends.sqlite.bells import Alarm, Bell, Bells, WorkerBells
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(os.listdir(folder)) if folder.exists() else []
+
+
+class TestBell:
+    def test_somebody_reads(self, tmp_path: Path) -> None:
+        bell = Bell(f"{tmp_path}/a/b/bell")
+        assert not bells.ring(bell.path), "nobody has opened it"
+        bell.open()
+        assert bells.ring(bell.path)
+        assert bells.wait([bell.fd], 5) == {bell.fd}
+        assert bells.wait([bell.fd], 0) == set(), "one ring is heard once"
+        bell.shut()
+        assert not bells.ring(bell.path)
+
+    def test_a_full_one_is_as_good(self, tmp_path: Path) -> None:
+        bell = Bell(f"{tmp_path}/bell")
+        bell.open()
+        os.write(bell.fd, b"x" * 65_536)
+        assert bells.ring(bell.path)
+        assert bells.wait([bell.fd], 5) == {bell.fd}
+        assert bells.wait([bell.fd], 0) == set()
+        bell.shut()
+
+    def test_nothing_but_a_fifo_is_written_to(self, tmp_path: Path) -> None:
+        (tmp_path / "file").write_text("")
+        (tmp_path / "link").symlink_to(tmp_path / "file")
+        assert not bells.ring(f"{tmp_path}/file")
+        assert not bells.ring(f"{tmp_path}/link")
+        assert not bells.ring(f"{tmp_path}/missing")
+        assert (tmp_path / "file").read_text() == ""
+
+    def test_an_alarm_is_remembered(self) -> None:
+        alarm = Alarm()
+        alarm.ring()
+        assert bells.wait([alarm.fd], 5) == {alarm.fd}
+        assert bells.wait([alarm.fd], 0) == set()
+        for _ in range(100_000):
+            alarm.ring()
+        alarm.close()
+        alarm.ring()
+
+
+class TestIdle:
+    def test_only_the_idle_are_rung_and_only_for_their_queues(self, tmp_path: Path) -> None:
+        ringer = Bells(str(tmp_path))
+        idle, busy = WorkerBells(str(tmp_path), "idle"), WorkerBells(str(tmp_path), "busy")
+        with busy.idle(["a"]):
+            pass
+        with idle.idle(["a", "b"]):
+            ringer.ring_idle(["c"])
+            assert idle.listen(0) == set()
+            ringer.ring_idle(["b"])
+            assert idle.listen(5) == {"work"}
+            ringer.ring_idle(["a"])
+            assert idle.listen(5) == {"work"}
+            ringer.ring_news("idle")
+            assert idle.listen(5) == {"news"}
+            idle.alarm.ring()
+            assert idle.listen(5) == {"wake"}
+        idle.close()
+        busy.close()
+        assert [p for p in tmp_path.rglob("*") if not p.is_dir()] == []
+
+    def test_as_many_as_wanted(self, tmp_path: Path) -> None:
+        ringer = Bells(str(tmp_path))
+        workers = [WorkerBells(str(tmp_path), f"w{n}") for n in range(5)]
+        waiting = [w.idle(["q"]) for w in workers]
+        for w in waiting:
+            w.__enter__()
+        ringer.ring_idle(["q"], 2)
+        assert sum(w.listen(0) == {"work"} for w in workers) == 2
+        for w in waiting:
+            w.__exit__(None, None, None)
+
+    def test_a_listing_is_not_trusted_while_it_is_fresh(self, tmp_path: Path) -> None:
+        """Two changes within one tick of the file system's clock have the same time stamp."""
+        ringer = Bells(str(tmp_path))
+        for n in range(20):
+            waiter = WorkerBells(str(tmp_path), f"w{n}")
+            with waiter.idle(["q"]):
+                ringer.ring_idle(["q"])
+                assert waiter.listen(0) == {"work"}, n
+            waiter.close()
+
+    def test_where_fifos_cannot_be_made_the_poll_does_it(self, ground: Ground, monkeypatch: object) -> None:
+        def no_fifo(*args: object) -> None:
+            raise PermissionError(1, "Operation not permitted")
+
+        monkeypatch.setattr(os, "mkfifo", no_fifo)  # type: ignore[attr-defined]
+        backend = ground.backend()
+        consumer = worker(backend)
+        timer = threading.Timer(0.05, lambda: backend.broker.publish([job()]))
+        timer.start()
+        assert len(consumer.claim(["default"], 1, 10)) == 1
+        timer.join()
+        consumer.close()
+
+
+class TestWaiters:
+    def test_a_waiter_that_is_gone_is_removed_by_the_first_who_rings(self, ground: Ground) -> None:
+        backend = ground.backend()
+        assert backend.control is not None
+
+        def wait(say: object) -> None:
+            results = ground.backend().results
+            assert results is not None
+            results.wait(["x"], 0)
+            os._exit(0)
+
+        Child(wait).wait()
+        folder = Path(f"{ground.path}.run/waiters")
+        assert len(names(folder)) == 1
+        envelope = job()
+        backend.broker.publish([envelope])
+        backend.control.cancel([envelope.id])
+        assert names(folder) == []
+
+    def test_a_waiter_that_closes_leaves_nothing(self, ground: Ground) -> None:
+        backend = ground.backend()
+        assert backend.results is not None
+        backend.results.wait(["x"], 0)
+        assert len(names(Path(f"{ground.path}.run/waiters"))) == 1
+        backend.broker.close()
+        assert names(Path(f"{ground.path}.run/waiters")) == []
+
+    def test_the_busy_ear_rests(self, ground: Ground) -> None:
+        """Who waits for many jobs looks less often than every ring: a look costs."""
+        backend, other = ground.backend(), ground.backend()
+        results = backend.results
+        assert results is not None
+        ids = [job().id for _ in range(20_000)]
+        stop = threading.Event()
+
+        def ring() -> None:
+            while not stop.is_set():
+                other.broker._store.bells.ring_waiters()  # type: ignore[attr-defined]
+                time.sleep(0)
+
+        thread = threading.Thread(target=ring)
+        thread.start()
+        looks = 0
+        store = backend.broker._store  # type: ignore[attr-defined]
+        read = store.read
+
+        def counted() -> object:
+            nonlocal looks
+            looks += 1
+            return read()
+
+        store.read = counted
+        began = time.monotonic()
+        assert results.wait(ids, 0.5) == {}
+        spent = time.monotonic() - began
+        stop.set()
+        thread.join()
+        assert spent < 2
+        assert looks < 60
+
+
+class TestLatency:
+    def test_an_idle_worker_starts_a_job_within_milliseconds(self, ground: Ground) -> None:
+        """The median of 20; the poll below would take half a second by then."""
+
+        def work(say: object) -> None:
+            consumer = worker(ground.backend())
+            say("ready")  # type: ignore[operator]
+            for _ in range(20):
+                (delivery,) = consumer.claim(["default"], 1, 30)
+                say(repr(time.time() - delivery.published))  # type: ignore[operator]
+
+        backend = ground.backend()
+        child = Child(work)
+        child.hear()
+        delays = []
+        for _ in range(20):
+            idle = Path(f"{ground.path}.run/idle/q-default")
+            until(lambda idle=idle: any(_has_reader(idle / name) for name in names(idle)))
+            backend.broker.publish([job()])
+            delays.append(float(child.hear()))
+        child.wait()
+        assert sorted(delays)[10] < 0.05
+
+
+def _has_reader(path: Path) -> bool:
+    try:
+        os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK))
+    except OSError:
+        return False
+    return True
