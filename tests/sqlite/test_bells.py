@@ -52,7 +52,7 @@ class TestBell:
         assert bells.wait([alarm.fd], 0) == set()
         for _ in range(100_000):
             alarm.ring()
-        alarm.close()
+        alarm.shut()
         alarm.ring()
 
 

@@ -17,6 +17,7 @@ import select
 import stat
 import threading
 import time
+import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Literal
@@ -118,6 +119,7 @@ class Bell:
         self.path = path
         self.fd = -1
         os.mkfifo(path, 0o600)
+        _ears.add(self)
 
     def open(self) -> None:
         """Be reachable. For reading *and* writing, so that it never reports an end when a ringer closes."""
@@ -137,6 +139,7 @@ class Alarm:
     def __init__(self) -> None:
         self.fd, self._other = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC) if hasattr(os, "pipe2") else _pipe()
         self._lock = threading.Lock()
+        _ears.add(self)
 
     def ring(self) -> None:
         with self._lock:
@@ -146,12 +149,27 @@ class Alarm:
                 except BlockingIOError:
                     pass
 
-    def close(self) -> None:
+    def shut(self) -> None:
         with self._lock:
             for fd in (self.fd, self._other):
                 if fd >= 0:
                     os.close(fd)
             self.fd = self._other = -1
+
+
+_ears: weakref.WeakSet[Bell | Alarm] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    """A child that kept them open would be heard instead of its parent, and make it look alive for ever."""
+    for ear in list(_ears):
+        if isinstance(ear, Alarm):
+            ear._lock = threading.Lock()
+        ear.shut()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def _pipe() -> tuple[int, int]:
@@ -236,7 +254,7 @@ class WorkerBells:
         for bell in (self.news, self.work):
             if bell is not None:
                 bell.shut()
-        self.alarm.close()
+        self.alarm.shut()
 
     def close(self) -> None:
         self.shut()

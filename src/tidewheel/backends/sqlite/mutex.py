@@ -14,6 +14,7 @@ import fcntl
 import os
 import threading
 import time
+from collections.abc import Callable
 from types import TracebackType
 
 from tidewheel.errors import BrokerUnavailable
@@ -38,30 +39,45 @@ class Mutex:
         if not self._threads.acquire(timeout=self.patience):
             raise BrokerUnavailable(f"another thread of this process has been writing for {self.patience:g} s; is the disk stuck?")
         try:
-            while True:
-                self._lock()
-                if self._current():
-                    return
-                # The directory was emptied under us: the lock we got is not the one that others take.
-                self._drop()
+            self._lock_file()
         except BaseException:
             self._threads.release()
             raise
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         try:
-            if self._fd >= 0:
-                fcntl.flock(self._fd, fcntl.LOCK_UN)
+            self._unlock_file()
         finally:
             self._threads.release()
+
+    def before_fork(self, patience: float, last: Callable[[], None]) -> bool:
+        """Keep the threads of this process out until `after_fork_in_parent`, after calling `last` with everybody out.
+
+        Only the threads: another mutex of this process may be for the same file, and is laid down next. False: it could not be had.
+        """
+        if not self._threads.acquire(timeout=patience):
+            return False
+        try:
+            self._lock_file()
+            try:
+                last()
+            finally:
+                self._unlock_file()
+        except BaseException:
+            self._threads.release()
+            return False
+        return True
+
+    def after_fork_in_parent(self) -> None:
+        self._threads.release()
 
     def close(self) -> None:
         """Release the file. It stays usable: the next use opens it again."""
         with self._threads:
             self._drop()
 
-    def after_fork(self) -> None:
-        """In a forked child: the file belongs to the parent. Closing our copy of its descriptor does not release its lock."""
+    def after_fork_in_child(self) -> None:
+        """The file belongs to the parent. Closing our copy of its descriptor does not release its lock."""
         self._threads = threading.Lock()
         self._drop()
 
@@ -76,6 +92,18 @@ class Mutex:
         except FileNotFoundError:
             return False
         return (there.st_dev, there.st_ino) == self._file
+
+    def _lock_file(self) -> None:
+        while True:
+            self._lock()
+            if self._current():
+                return
+            # The directory was emptied under us: the lock we got is not the one that others take.
+            self._drop()
+
+    def _unlock_file(self) -> None:
+        if self._fd >= 0:
+            fcntl.flock(self._fd, fcntl.LOCK_UN)
 
     def _lock(self) -> None:
         if self._fd < 0:
@@ -110,7 +138,9 @@ class Mutex:
                 errors.append(error)
             done.set()
             if not given_up.acquire(blocking=False):
-                os.close(fd)  # nobody waits for it any more; closing gives the lock back
+                # Nobody waits for it any more. To close it is not enough: a child forked meanwhile has it open too.
+                fcntl.flock(fd, fcntl.LOCK_UN)
+                os.close(fd)
 
         threading.Thread(target=wait, name="tidewheel-mutex", daemon=True).start()
         if not done.wait(self.patience) and given_up.acquire(blocking=False):

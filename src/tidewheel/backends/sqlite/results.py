@@ -82,7 +82,7 @@ class ResultStore:
                 bells.remove(self._bell.path)
                 self._bell.shut()
             if self._alarm is not None:
-                self._alarm.close()
+                self._alarm.shut()
             self._alarm = self._bell = None
 
 

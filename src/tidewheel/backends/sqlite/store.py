@@ -1,4 +1,10 @@
-"""The connections to one database: one that writes, under the mutex, and one that reads. All of SQLite's errors are translated here."""
+"""The connections to one database: one that writes, under the mutex, and one that reads. All of SQLite's errors are translated here.
+
+Forks. SQLite keeps one record per process of which locks it has on a file. A child inherits that record without the locks, and even a
+connection that it opens itself then goes without: sooner or later somebody takes the log away under it. So every connection of this
+process is closed just before a fork, and opened again at its next use; the child finds nothing. Where that could not be done (C code
+that forks past Python, a thread that would not end its write) the child may not open that file at all, and is told so.
+"""
 
 from __future__ import annotations
 
@@ -22,12 +28,14 @@ BUSY = 5.0
 """Seconds to wait for a lock of a program that does not know our mutex."""
 LOG_LIMIT = 64 << 20
 """Bytes. A log that somebody's long read made bigger than this is cut back."""
+FORK_PATIENCE = 2.0
+"""Seconds that a fork waits for writes that are under way."""
 OLDEST = (3, 35, 0)
 """RETURNING."""
 
 
 class Store:
-    """One database file. Usable from many threads; not across a fork (there it is closed, without touching the parent's)."""
+    """One database file. Usable from many threads. In a forked child it is closed, and can be opened anew."""
 
     def __init__(self, place: Place, clock: Callable[[], float] = time.time) -> None:
         self.place = place
@@ -38,6 +46,10 @@ class Store:
         self._reader: sqlite3.Connection | None = None
         self._reading = threading.Lock()
         self._file = (0, 0)
+        self._opened = False
+        """Whether it is to be used. There may be no connections all the same, after a fork."""
+        self._pid = os.getpid()
+        self._paused = False
         self._synced = False
         self.closing: list[Callable[[], None]] = []
         """Called at `close`, by roles that opened something of their own."""
@@ -50,10 +62,12 @@ class Store:
         if sqlite3.sqlite_version_info < OLDEST:
             raise ConfigurationError(f"SQLite {sqlite3.sqlite_version} is too old, 3.35 is needed: use a newer Python or system library")
         self.place.prepare()
+        self._check_process()
         try:
             with self.mutex:
                 if self._writer is None:
                     self._connect()
+                self._opened = True
         except OSError as error:
             if isinstance(error, BrokerError):
                 raise
@@ -66,6 +80,12 @@ class Store:
         writer = reader = None
         try:
             _create(path)
+            found = os.stat(path)
+            if (found.st_dev, found.st_ino) in _inherited:
+                raise BrokerUnavailable(
+                    f"this process was forked while its parent was using {path}, which SQLite does not survive: close the app"
+                    " (app.close()) before you fork, or let Python do the forking"
+                )
             writer = self._connection()
             check(writer, path)
             writer.execute("PRAGMA journal_mode = WAL").fetchone()
@@ -80,7 +100,6 @@ class Store:
             writer.executescript("PRAGMA synchronous = FULL")
             reader = self._connection()
             reader.execute("PRAGMA query_only = 1")
-            found = os.stat(path)
         except BaseException as error:
             for connection in (reader, writer):
                 if connection is not None:
@@ -104,18 +123,24 @@ class Store:
         """Close the connections. The last one to close runs a checkpoint, hence the mutex."""
         while self.closing:
             self.closing.pop()()
-        if self._writer is None:
+        self._check_process()
+        if not self._opened:
             return
         with self.mutex, self._reading:
-            reader, writer = self._reader, self._writer
-            self._reader = self._writer = None
-            if self._moved():
-                _abandon(reader, writer)
-            else:
-                for connection in (reader, writer):
-                    if connection is not None:
-                        connection.close()
+            self._opened = False
+            self._disconnect()
         self.mutex.close()
+
+    def _disconnect(self) -> None:
+        """Close the connections; within both locks."""
+        reader, writer = self._reader, self._writer
+        self._reader = self._writer = None
+        if self._moved():
+            _abandon(reader, writer)
+        else:
+            for connection in (reader, writer):
+                if connection is not None:
+                    connection.close()
 
     # -- using ----------------------------------------------------------------------------------------------------------
 
@@ -125,10 +150,9 @@ class Store:
 
         What was not synced goes there with the next transaction that is. On any error all is rolled back. Raises `BrokerError`s.
         """
+        self._check_process()
         with self.mutex:
-            db = self._writer
-            if db is None or self._moved():
-                raise self._unusable()
+            db = self._usable()
             try:
                 if synced != self._synced:
                     # Not `execute`: it would find the prepared statement, and this pragma acts when it is prepared.
@@ -147,6 +171,10 @@ class Store:
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
         """The reading connection, for single statements. Raises `BrokerError`s."""
+        self._check_process()
+        if self._reader is None:
+            with self.mutex:
+                self._usable()
         with self._reading:
             db = self._reader
             if db is None:
@@ -164,9 +192,7 @@ class Store:
         except OSError:
             return
         with self.mutex:
-            db = self._writer
-            if db is None or self._moved():
-                raise self._unusable()
+            db = self._usable()
             try:
                 db.execute("PRAGMA busy_timeout = 100")
                 db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
@@ -174,6 +200,15 @@ class Store:
                 raise translate(error, self.place.path) from error
             finally:
                 db.execute(f"PRAGMA busy_timeout = {int(BUSY * 1000)}")
+
+    def _usable(self) -> sqlite3.Connection:
+        """The connection that writes, within the mutex; made again if a fork has closed it."""
+        if not self._opened or self._moved():
+            raise self._unusable()
+        if self._writer is None:
+            self._connect()
+        assert self._writer is not None
+        return self._writer
 
     def _moved(self) -> bool:
         """Whether the file that we have open is no longer the one with its name. To write into it then would be to lose jobs."""
@@ -184,16 +219,42 @@ class Store:
         return (there.st_dev, there.st_ino) != self._file
 
     def _unusable(self) -> BrokerUnavailable:
-        if self._writer is None:
+        if not self._opened:
             return BrokerUnavailable(f"{self.place.path} is not open in this process; was it closed, or is this a forked child?")
         return BrokerUnavailable(f"{self.place.path} was deleted or replaced while this process had it open: restart the process")
 
-    def after_fork(self) -> None:
-        """In a forked child: drop everything, close nothing (sqlite.org/howtocorrupt.html, 2.6)."""
-        _abandon(self._reader, self._writer)
+    # -- forks ----------------------------------------------------------------------------------------------------------
+
+    def before_fork(self) -> None:
+        """Close the connections and keep every thread out until the fork is over."""
+        self._paused = self._opened and self.mutex.before_fork(FORK_PATIENCE, self._pause)
+
+    def _pause(self) -> None:
+        if not self._reading.acquire(timeout=FORK_PATIENCE):
+            raise BrokerUnavailable("a read does not end")
+        self._disconnect()
+
+    def after_fork_in_parent(self) -> None:
+        if self._paused:
+            self._reading.release()
+            self.mutex.after_fork_in_parent()
+            self._paused = False
+
+    def after_fork_in_child(self) -> None:
+        """Drop everything; close nothing that still is the parent's (sqlite.org/howtocorrupt.html, 2.6)."""
+        if self._writer is not None or self._reader is not None:
+            _abandon(self._reader, self._writer)
+            _inherited.add(self._file)
         self._reader = self._writer = None
+        self._opened = self._paused = False
+        self._pid = os.getpid()
         self._reading = threading.Lock()
-        self.mutex.after_fork()
+        self.closing.clear()
+        self.mutex.after_fork_in_child()
+
+    def _check_process(self) -> None:
+        if self._pid != os.getpid():  # forked past Python: no hook ran
+            self.after_fork_in_child()
 
 
 def _create(path: str) -> None:
@@ -228,19 +289,29 @@ def _abandon(*connections: sqlite3.Connection | None) -> None:
 
 
 _open: weakref.WeakSet[Store] = weakref.WeakSet()
-_held: list[Store] = []
+_forking: list[Store] = []
+_inherited: set[tuple[int, int]] = set()
+"""Files that this process may not open: it has its parent's records of their locks, and not the locks."""
 
 
 def _before_fork() -> None:
-    # Held, so that nobody else's reaction to the fork can make one of them close.
-    _held.extend(_open)
+    # Kept in a list, so that nobody else's reaction to the fork can make one of them vanish, which would close it.
+    _forking.extend(_open)
+    for store in _forking:
+        store.before_fork()
+
+
+def _after_fork_in_parent() -> None:
+    for store in reversed(_forking):
+        store.after_fork_in_parent()
+    _forking.clear()
 
 
 def _after_fork_in_child() -> None:
-    for store in _held:
-        store.after_fork()
-    _held.clear()
+    for store in _forking:
+        store.after_fork_in_child()
+    _forking.clear()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_before_fork, after_in_parent=_held.clear, after_in_child=_after_fork_in_child)
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)

@@ -128,6 +128,12 @@ class TestClaim:
         assert rig.take(rig.worker()) == []
         assert rig.results.records([id_])[id_].state == "expired"
 
+    def test_however_many_are_late_none_is_handed_out(self, rig: Rig) -> None:
+        rig.put(2500, lifetime=rig.tick)
+        rig.pass_time(1.1)
+        worker = rig.worker()
+        assert [rig.take(worker) for _ in range(3)] == [[], [], []]
+
     def test_a_job_in_time_is_handed_out(self, rig: Rig) -> None:
         rig.put(lifetime=10 * rig.tick)
         rig.pass_time(1)

@@ -61,9 +61,10 @@ class TestKeys:
         assert (rig.broker.publish([job])[0].id, len(rig.take(rig.worker()))) == (job.id, 1)
         assert rig.broker.publish([rig.job(key="k")])[0].id == job.id
 
-    def test_a_window_can_be_longer_than_the_result_is_kept(self, rig: Rig) -> None:
+    @pytest.mark.parametrize("outcome", [Succeeded(b"v", ttl=10.0), Cancelled(ttl=10.0)], ids=["succeeded", "cancelled"])
+    def test_a_window_can_be_longer_than_the_result_is_kept(self, rig: Rig, outcome: Succeeded | Cancelled) -> None:
         (holder,) = rig.put(key="k", key_window=1000.0)
-        rig.run(rig.worker(), Succeeded(b"v", ttl=10.0))
+        rig.run(rig.worker(), outcome)
         rig.look_ahead(900)
         rig.broker.sweep()
         assert rig.results.records([holder]) == {}
