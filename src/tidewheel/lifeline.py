@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 
-__all__ = ["forget", "held", "hold", "release", "seize"]
+__all__ = ["forget", "give_away", "held", "hold", "release", "seize"]
 
 _lock = threading.Lock()
 _held: dict[int, str] = {}
@@ -29,6 +29,7 @@ def hold(lifeline: str) -> int:
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX)
+            give_away(path)
             if _same(fd, path):
                 with _lock:
                     _held[fd] = path
@@ -70,7 +71,7 @@ def forget(fd: int) -> None:
 def seize(path: str) -> int | None:
     """Take over the lifeline of a dead process: a descriptor that now holds it (close it), or -1 when the file is gone.
 
-    None: a living process holds it. Raises `OSError`.
+    None: a living process holds it, or there is no telling (another user's file, no descriptor left).
     """
     import fcntl
 
@@ -78,18 +79,25 @@ def seize(path: str) -> int | None:
         fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
     except FileNotFoundError:
         return -1
+    except OSError:
+        return None
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    except OSError:
         os.close(fd)
         return None
-    except BaseException:
-        os.close(fd)
-        raise
     if not _same(fd, path):
         os.close(fd)
         return -1
     return fd
+
+
+def give_away(path: str) -> None:
+    """When root made this, let it belong to whom its directory belongs, so that `sudo tidewheel …` shuts nobody out."""
+    if os.geteuid() == 0:
+        owner = os.stat(os.path.dirname(path))
+        if owner.st_uid != 0:
+            os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
 
 
 def _same(fd: int, path: str) -> bool:

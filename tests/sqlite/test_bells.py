@@ -7,10 +7,16 @@ import threading
 import time
 from pathlib import Path
 
-from ground import Child, Ground, job, until, worker
+import pytest
+from ground import Child, Ground, job, settle, until, worker
 
 from tidewheel.backends.sqlite import bells
+from tidewheel.backends.sqlite import consumer as consumer_module
+from tidewheel.backends.sqlite import results as results_module
 from tidewheel.backends.sqlite.bells import Alarm, Bell, Bells, WorkerBells
+from tidewheel.contract import Settlement
+from tidewheel.core.outcome import Again, Dead, Succeeded
+from tidewheel.testing.conformance.harness import Aside
 
 
 def names(folder: Path) -> list[str]:
@@ -98,11 +104,11 @@ class TestIdle:
                 assert waiter.listen(0) == {"work"}, n
             waiter.close()
 
-    def test_where_fifos_cannot_be_made_the_poll_does_it(self, ground: Ground, monkeypatch: object) -> None:
+    def test_where_fifos_cannot_be_made_the_poll_does_it(self, ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
         def no_fifo(*args: object) -> None:
             raise PermissionError(1, "Operation not permitted")
 
-        monkeypatch.setattr(os, "mkfifo", no_fifo)  # type: ignore[attr-defined]
+        monkeypatch.setattr(os, "mkfifo", no_fifo)
         backend = ground.backend()
         consumer = worker(backend)
         timer = threading.Timer(0.05, lambda: backend.broker.publish([job()]))
@@ -171,6 +177,117 @@ class TestWaiters:
         thread.join()
         assert spent < 2
         assert looks < 60
+
+
+class TestHints:
+    """With no poll below them at all: then it is the hints that do the work, everywhere where there should be one."""
+
+    @pytest.fixture(autouse=True)
+    def _no_polling(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        for module in (consumer_module, results_module):
+            monkeypatch.setattr(module, "FIRST_LOOK", 60.0)
+            monkeypatch.setattr(module, "LAST_LOOK", 60.0)
+
+    def _idle(self, ground: Ground, count: int = 1, queue: str = "default") -> list[Aside]:
+        """Workers of their own clients that wait for one job each."""
+        workers = [worker(ground.backend()) for _ in range(count)]
+        waiting = [Aside(w.claim, [queue], 1, 30) for w in workers]
+        folder = Path(f"{ground.path}.run/idle/q-{queue}")
+        until(lambda: len(names(folder)) == count and all(_has_reader(folder / name) for name in names(folder)))
+        return waiting
+
+    def test_a_publication(self, ground: Ground) -> None:
+        (waiting,) = self._idle(ground)
+        ground.backend().broker.publish([job()])
+        assert len(waiting.answer(within=5)) == 1
+
+    def test_a_batch_reaches_everybody_who_is_idle(self, ground: Ground) -> None:
+        waiting = self._idle(ground, 4)
+        ground.backend().broker.publish([job() for _ in range(4)])
+        assert [len(w.answer(within=5)) for w in waiting] == [1] * 4
+
+    def test_a_publication_for_later(self, ground: Ground) -> None:
+        (waiting,) = self._idle(ground)
+        ground.backend().broker.publish([job(delay=0.2)])
+        assert len(waiting.answer(within=5)) == 1
+
+    def test_many_that_become_due_at_once(self, ground: Ground) -> None:
+        ground.backend().broker.publish([job(delay=0.3) for _ in range(3)])
+        waiting = self._idle(ground, 3)
+        assert [len(w.answer(within=5)) for w in waiting] == [1] * 3
+
+    def test_what_becomes_due_in_a_queue_of_others(self, ground: Ground) -> None:
+        (other,) = self._idle(ground, queue="other")
+        ground.backend().broker.publish([job(queue="other", delay=0.3)])
+        (mine,) = self._idle(ground)
+        assert len(other.answer(within=5)) == 1
+        ground.backend().broker.publish([job()])
+        mine.answer(within=5)
+
+    def test_a_job_that_comes_back(self, ground: Ground) -> None:
+        backend = ground.backend()
+        for how in ("again", "goodbye", "death", "revival", "follow-up"):
+            envelope = job()
+            backend.broker.publish([envelope])
+            first = worker(backend)
+            (delivery,) = first.claim(["default"], 1, 0)
+            (waiting,) = self._idle(ground)
+            if how == "again":
+                settle(first, [delivery], Again("returned"))
+            elif how == "goodbye":
+                first.close()
+            elif how == "death":
+                assert isinstance(first, consumer_module.Consumer)
+                first.abandon()
+                backend.broker.sweep()
+            elif how == "revival":
+                settle(first, [delivery], Dead("failed"))
+                assert backend.control is not None
+                backend.control.revive([envelope.id])
+            else:
+                first.settle([Settlement(delivery.id, delivery.token, Succeeded(), (job(),))])
+            assert len(waiting.answer(within=5)) == 1, how
+            first.close()
+            backend.broker.purge("default")
+            for name in names(Path(f"{ground.path}.run/idle/q-default")):
+                os.unlink(f"{ground.path}.run/idle/q-default/{name}")
+
+    def test_results(self, ground: Ground) -> None:
+        backend, other = ground.backend(), ground.backend()
+        consumer = worker(other)
+        assert backend.results is not None
+        assert other.control is not None
+        for how in ("success", "death", "cancellation", "expiry", "expiry at a claim"):
+            envelope = job(lifetime=0.3 if "expiry" in how else None)
+            backend.broker.publish([envelope])
+            deliveries = consumer.claim(["default"], 1, 0) if how in ("success", "death") else []
+            waiting = Aside(backend.results.wait, [envelope.id], 30)
+            folder = Path(f"{ground.path}.run/waiters")
+            until(lambda folder=folder: any(_has_reader(folder / name) for name in names(folder)))
+            if how == "cancellation":
+                other.control.cancel([envelope.id])
+            elif how == "expiry":
+                until(lambda: other.broker.sweep().expired)
+            elif how == "expiry at a claim":
+                until(lambda waiting=waiting: consumer.claim(["nothing"], 1, 0) or waiting.answered())
+            else:
+                settle(consumer, deliveries, Succeeded() if how == "success" else Dead("failed"))
+            assert list(waiting.answer(within=5)) == [envelope.id], how
+        consumer.close()
+
+    def test_a_cancellation(self, ground: Ground) -> None:
+        backend = ground.backend()
+        consumer = worker(backend)
+        envelope = job()
+        backend.broker.publish([envelope])
+        consumer.claim(["default"], 1, 0)
+        control = ground.backend().control
+        assert control is not None
+        waiting = Aside(consumer.claim, ["default"], 1, 30)
+        control.cancel([envelope.id])
+        assert list(waiting.answer(within=5)) == []
+        assert consumer.news
+        consumer.close()
 
 
 class TestLatency:

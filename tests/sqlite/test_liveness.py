@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from ground import Child, Ground, in_child, job, settle, worker
+from ground import Child, Ground, in_child, job, settle, until, worker
 
 from tidewheel import lifeline
 from tidewheel.backends.sqlite.consumer import Consumer
@@ -233,6 +233,80 @@ print(os.path.exists({str(ground.path)!r} + '-wal'))
         out = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
         assert (out.stdout.strip(), out.stderr) == ("True", "")
         assert ground.states() == {1: 2}
+
+    def test_a_child_has_locks_of_its_own(self, ground: Ground) -> None:
+        """Its parent, which had the database open, is gone: whoever closes last must still see that the child is there."""
+        read, write = os.pipe()
+        go_read, go_write = os.pipe()
+
+        def parent(say: object) -> None:
+            backend = ground.backend()
+            backend.broker.publish([job()])
+            if os.fork() == 0:
+                backend.broker.open()
+                backend.broker.publish([job()])
+                os.write(write, b"1")
+                os.read(go_read, 1)
+                backend.broker.publish([job()])
+                os.write(write, b"2")
+                os._exit(0)
+
+        assert Child(parent).wait() == 0
+        assert os.read(read, 1) == b"1"
+        ground.backend().broker.close()
+        assert os.path.exists(f"{ground.path}-wal"), "taken away under the child"
+        os.write(go_write, b"!")
+        assert os.read(read, 1) == b"2"
+        assert ground.states() == {1: 3}
+        for fd in (read, write, go_read, go_write):
+            os.close(fd)
+
+    def test_a_fork_past_python_is_noticed_and_refused(self, ground: Ground) -> None:
+        script = f"""
+import ctypes, os
+from tidewheel import Tidewheel
+app = Tidewheel({ground.url!r})
+app.send('t')
+if ctypes.CDLL(None).fork() == 0:
+    for _ in range(2):
+        try:
+            app.send('t')
+        except Exception as error:
+            os.write(1, (type(error).__name__ + ': ' + str(error) + '\\n').encode())
+        app = Tidewheel({ground.url!r})
+    os._exit(0)
+os.wait()
+app.send('t')
+"""
+        out = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+        first, second = out.stdout.splitlines()
+        assert first.startswith("BrokerUnavailable")
+        assert "forked" in first
+        assert second.startswith("BrokerUnavailable")
+        assert "app.close()" in second
+        assert ground.states() == {1: 2}
+
+    def test_a_child_does_not_hear_its_parents_bells(self, ground: Ground) -> None:
+        """It would make a dead waiter look alive, for ever."""
+
+        def parent(say: object) -> None:
+            results = ground.backend().results
+            assert results is not None
+            results.wait(["x"], 0)
+            grandchild = os.fork()
+            if grandchild:
+                say(str(grandchild))  # type: ignore[operator]
+            signal.pause()
+
+        child = Child(parent)
+        grandchild = int(child.hear())
+        os.kill(child.pid, signal.SIGKILL)
+        os.waitpid(child.pid, 0)
+        backend = ground.backend()
+        assert len(os.listdir(f"{ground.path}.run/waiters")) == 1
+        store = backend.broker._store  # type: ignore[attr-defined]
+        until(lambda: store.bells.ring_waiters() or not os.listdir(f"{ground.path}.run/waiters"))
+        os.kill(grandchild, signal.SIGKILL)
 
     def test_a_fork_while_others_write(self, ground: Ground) -> None:
         """Children made in the midst of writing neither hang nor hold the lock."""

@@ -144,6 +144,27 @@ class TestPermissions:
             in_child(open_ground.backend, uid=NOBODY)
 
 
+    @pytest.mark.skipif(os.geteuid() != 0, reason="only root can shut others out in this way")
+    def test_what_root_makes_belongs_to_whom_the_directory_belongs(self, open_ground: Ground) -> None:
+        """`sudo tidewheel status`, or a worker that root started by mistake, must not shut the real user out."""
+        os.chown(open_ground.folder, NOBODY, NOBODY)
+        backend = open_ground.backend()
+        consumer = worker(backend)
+        consumer.claim(["default"], 1, 0.01)
+        assert backend.results is not None
+        backend.results.wait(["x"], 0)
+        assert {path.lstat().st_uid for path in open_ground.folder.rglob("*")} == {NOBODY}
+
+        def use() -> int:
+            theirs = open_ground.backend()
+            theirs.broker.publish([job()])
+            taken = worker(theirs).claim(["default"], 1, 0)
+            return len(taken) + theirs.broker.sweep().recovered
+
+        assert in_child(use, uid=NOBODY) == 1
+        consumer.close()
+
+
 class TestFile:
     def test_a_database_of_another_program(self, ground: Ground) -> None:
         db = sqlite3.connect(ground.path)

@@ -22,6 +22,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Literal
 
+from tidewheel.lifeline import give_away
+
 RINGS = 32
 """At most so many bells are rung at once."""
 FRESH = 0.05
@@ -35,13 +37,13 @@ class Bells:
         self.run = run
         self._listings: dict[str, tuple[int, list[str]]] = {}
 
-    def ring_idle(self, queues: Iterable[str], wanted: int = 1) -> None:
-        """Wake up to `wanted` workers that are idle and take jobs of one of these queues, per queue."""
+    def ring_idle(self, queues: Iterable[str], wanted: int = 1, *, but: str = "") -> None:
+        """Wake up to `wanted` workers that are idle and take jobs of one of these queues, per queue; not the one named `but`."""
         for queue in queues:
             folder = queue_folder(self.run, queue)
             left = wanted
             for name in self._some(folder):
-                if ring(f"{folder}/{name}"):
+                if name != but and ring(f"{folder}/{name}"):
                     left -= 1
                     if left <= 0:
                         break
@@ -119,6 +121,7 @@ class Bell:
         self.path = path
         self.fd = -1
         os.mkfifo(path, 0o600)
+        give_away(path)
         _ears.add(self)
 
     def open(self) -> None:
@@ -265,11 +268,12 @@ def _make_folder(path: str) -> None:
     """For its owner only, like each folder above it that is missing (`os.makedirs` would leave those to the umask)."""
     try:
         os.mkdir(path, 0o700)
+        give_away(path)
     except FileExistsError:
         pass
     except FileNotFoundError:
         _make_folder(os.path.dirname(path))
-        os.mkdir(path, 0o700)
+        _make_folder(path)
 
 
 def _bell(path: str) -> Bell | None:

@@ -16,9 +16,6 @@ from tidewheel.contract import Counts, Description, Receipt, Swept, WorkerInfo
 from tidewheel.core.job import Envelope
 from tidewheel.errors import BrokerUnavailable, PublishUnknown
 
-FIXED = ((3, 51, 3), (3, 50, 7), (3, 44, 6))
-"""SQLite versions without the WAL-reset bug (sqlite.org/wal.html)."""
-
 _HOLDERS, _TIMERS, _PRUNABLE = statement("holders"), statement("timers"), statement("prunable")
 _COUNT_READY, _COUNT_SCHEDULED = statement("count_ready"), statement("count_scheduled")
 _COUNT_RUNNING, _COUNT_DEAD = statement("count_running"), statement("count_dead")
@@ -138,11 +135,6 @@ class Broker:
             notes.append(f"{place.path} lies in a container's own layer: jobs are gone with the container; put it on a volume")
         if place.network_allowed:
             notes.append(f"network=allow: safe only as long as a single host uses {place.path}")
-        if not _fixed(sqlite3.sqlite_version_info):
-            notes.append(
-                f"SQLite {sqlite3.sqlite_version} can damage a file that two programs write at once (fixed in 3.51.3). Tidewheel's own"
-                " processes take turns: change this file with no other program while workers run"
-            )
         return Description(
             engine="sqlite", version=sqlite3.sqlite_version, url=place.url, level="process" if volatile else "power loss",
             durability=(
@@ -154,7 +146,3 @@ class Broker:
 
     def close(self) -> None:
         self._store.close()
-
-
-def _fixed(version: tuple[int, ...]) -> bool:
-    return version >= FIXED[0] or any(version[:2] == fixed[:2] and version >= fixed for fixed in FIXED)

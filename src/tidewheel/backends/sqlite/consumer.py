@@ -109,8 +109,7 @@ class Consumer:
         with store.write(synced=False) as db:
             now = store.clock()
             next_due, next_late = db.execute(_TIMERS).fetchone()
-            if next_late is not None and next_late <= now:
-                upkeep.expire(db, now, UPKEEP)
+            expired = next_late is not None and next_late <= now and upkeep.expire(db, now, UPKEEP)
             if next_due is not None and next_due <= now:
                 promoted = upkeep.promote(db, now, UPKEEP)
             for queue in turn:
@@ -122,7 +121,9 @@ class Consumer:
             self._more = len(rows) == limit
             left = {q for q in turn if db.execute(_PEEK, (q,)).fetchone()[0]} if self._more else set()
         # Who was woken wakes the next, as long as there is work: a burst reaches everybody without ringing at everybody.
-        store.bells.ring_idle(left.union(promoted))
+        store.bells.ring_idle(left.union(promoted), but=self._id)
+        if expired:
+            store.bells.ring_waiters()
         return taken, None
 
     def _look(self, queues: Sequence[str]) -> tuple[float | None, bool]:

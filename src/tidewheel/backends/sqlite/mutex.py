@@ -18,6 +18,7 @@ from collections.abc import Callable
 from types import TracebackType
 
 from tidewheel.errors import BrokerUnavailable
+from tidewheel.lifeline import give_away
 
 PATIENCE = 10.0
 """Seconds to wait for other processes, and again for other threads."""
@@ -122,10 +123,12 @@ class Mutex:
     def _open(self) -> int:
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
         try:
-            return os.open(self.path, flags, 0o600)
+            fd = os.open(self.path, flags, 0o600)
         except FileNotFoundError:
             os.makedirs(os.path.dirname(self.path), 0o700, exist_ok=True)
-            return os.open(self.path, flags, 0o600)
+            fd = os.open(self.path, flags, 0o600)
+        give_away(self.path)
+        return fd
 
     def _queue_up(self) -> None:
         fd, done, errors = self._fd, threading.Event(), list[OSError]()

@@ -18,6 +18,7 @@ from urllib.parse import parse_qsl, unquote
 import msgspec
 
 from tidewheel.errors import BrokerError, BrokerUnavailable, ConfigurationError
+from tidewheel.lifeline import give_away
 
 NETWORK = frozenset({
     "9p", "afs", "beegfs", "ceph", "cifs", "davfs", "fuse.ceph", "fuse.davfs2", "fuse.gcsfuse", "fuse.glusterfs", "fuse.rclone",
@@ -63,6 +64,7 @@ class Place(msgspec.Struct, frozen=True):
             for folder in (self.run, self.workers):
                 try:
                     os.mkdir(folder, 0o700)
+                    give_away(folder)
                 except FileExistsError:
                     if not stat.S_ISDIR(os.lstat(folder).st_mode):
                         raise BrokerUnavailable(f"{folder} is not a directory; move it away") from None

@@ -23,6 +23,7 @@ from tidewheel.backends.sqlite.mutex import Mutex
 from tidewheel.backends.sqlite.place import Place
 from tidewheel.backends.sqlite.schema import check, migrate
 from tidewheel.errors import BrokerError, BrokerUnavailable, ConfigurationError
+from tidewheel.lifeline import give_away
 
 BUSY = 5.0
 """Seconds to wait for a lock of a program that does not know our mutex."""
@@ -263,6 +264,7 @@ def _create(path: str) -> None:
         # O_EXCL also because an existing file must not be opened here: closing it again would drop the locks that
         # another connection of this process has on it (sqlite.org/howtocorrupt.html, 2.2).
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
+        give_away(path)
     except FileExistsError:
         pass
 

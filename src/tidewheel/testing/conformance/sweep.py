@@ -103,6 +103,18 @@ class TestSweep:
         assert rig.results.records([id_])[id_].state == "cancelled"
         assert rig.take(rig.worker()) == []
 
+    def test_a_cancellation_counts_more_than_the_limit_of_losses(self, rig: Rig) -> None:
+        (id_,) = rig.put()
+        for n in range(LOSS_LIMIT):
+            worker = rig.worker()
+            assert len(rig.take(worker)) == 1
+            if n == LOSS_LIMIT - 1:
+                rig.control.cancel([id_])
+            rig.kill(worker)
+            rig.recover()
+            rig.look_ahead(61)
+        assert rig.results.records([id_])[id_].state == "cancelled"
+
     def test_an_idle_dead_worker_is_forgotten(self, rig: Rig) -> None:
         worker = rig.worker(name="idle")
         rig.kill(worker)
