@@ -203,7 +203,8 @@ def free_port(usual: int = 0) -> int:
 
 
 def demo(folder: Path) -> int:
-    with Stage(folder, usual_ports=True, echo=True) as stage:
+    # Real servers that do not know the sender want to be left alone for minutes; a visitor should see the second attempt.
+    with Stage(folder, usual_ports=True, echo=True, settings={"MYDEMO_GREYLIST_DELAY": "20"}) as stage:
         say(WELCOME.format(site=stage.site_url, mailbox=stage.mailbox_url))
         try:
             raise Fallen(stage.ended.get())

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import json
+import os
 import signal
 import sqlite3
 import sys
@@ -70,10 +70,13 @@ def settle(consumer: Consumer, deliveries: Sequence[Delivery], outcome: AnyOutco
     return list(consumer.settle([Settlement(d.id, d.token, outcome or Succeeded(b"v")) for d in deliveries]))
 
 
-class Child:
-    """A function in a forked process. It says things with its argument, a function of one text; `hear` waits for the next one."""
+Say = Callable[[str], None]
 
-    def __init__(self, call: Callable[[Callable[[str], None]], None]) -> None:
+
+class Child:
+    """A function in a forked process. It says things with its first argument; `hear` waits for the next one."""
+
+    def __init__(self, call: Callable[..., None], *args: object) -> None:
         read, write = os.pipe()
         sys.stdout.flush()
         self.pid = os.fork()
@@ -82,7 +85,7 @@ class Child:
             try:
                 os.close(read)
                 signal.signal(signal.SIGTERM, signal.SIG_DFL)
-                call(lambda text: (os.write(write, text.encode() + b"\n"), None)[1])
+                call(lambda text: os.write(write, text.encode() + b"\n"), *args)
                 code = 0
             except BaseException:
                 traceback.print_exc()

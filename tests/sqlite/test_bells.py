@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
-from ground import Child, Ground, job, settle, until, worker
+from ground import Child, Ground, Say, job, settle, until, worker
 
 from tidewheel.backends.sqlite import bells
 from tidewheel.backends.sqlite import consumer as consumer_module
@@ -123,7 +124,7 @@ class TestWaiters:
         backend = ground.backend()
         assert backend.control is not None
 
-        def wait(say: object) -> None:
+        def wait(say: Say) -> None:
             results = ground.backend().results
             assert results is not None
             results.wait(["x"], 0)
@@ -263,13 +264,14 @@ class TestHints:
             deliveries = consumer.claim(["default"], 1, 0) if how in ("success", "death") else []
             waiting = Aside(backend.results.wait, [envelope.id], 30)
             folder = Path(f"{ground.path}.run/waiters")
-            until(lambda folder=folder: any(_has_reader(folder / name) for name in names(folder)))
+            until(partial(_anybody, folder))
             if how == "cancellation":
                 other.control.cancel([envelope.id])
             elif how == "expiry":
                 until(lambda: other.broker.sweep().expired)
             elif how == "expiry at a claim":
-                until(lambda waiting=waiting: consumer.claim(["nothing"], 1, 0) or waiting.answered())
+                while not waiting.answered():
+                    consumer.claim(["nothing"], 1, 0)
             else:
                 settle(consumer, deliveries, Succeeded() if how == "success" else Dead("failed"))
             assert list(waiting.answer(within=5)) == [envelope.id], how
@@ -294,12 +296,12 @@ class TestLatency:
     def test_an_idle_worker_starts_a_job_within_milliseconds(self, ground: Ground) -> None:
         """The median of 20; the poll below would take half a second by then."""
 
-        def work(say: object) -> None:
+        def work(say: Say) -> None:
             consumer = worker(ground.backend())
-            say("ready")  # type: ignore[operator]
+            say("ready")
             for _ in range(20):
                 (delivery,) = consumer.claim(["default"], 1, 30)
-                say(repr(time.time() - delivery.published))  # type: ignore[operator]
+                say(repr(time.time() - delivery.published))
 
         backend = ground.backend()
         child = Child(work)
@@ -307,11 +309,15 @@ class TestLatency:
         delays = []
         for _ in range(20):
             idle = Path(f"{ground.path}.run/idle/q-default")
-            until(lambda idle=idle: any(_has_reader(idle / name) for name in names(idle)))
+            until(partial(_anybody, idle))
             backend.broker.publish([job()])
             delays.append(float(child.hear()))
         child.wait()
         assert sorted(delays)[10] < 0.05
+
+
+def _anybody(folder: Path) -> bool:
+    return any(_has_reader(folder / name) for name in names(folder))
 
 
 def _has_reader(path: Path) -> bool:

@@ -139,11 +139,11 @@ class Row(NamedTuple):
 
 
 class World(NamedTuple):
-    """`now`: what the broker knows. `disk`: what it still knows after a power cut. `count`: each worker's own counter of claims."""
+    """`now`: what the broker knows. `disk`: what it still knows after a power cut. `counters`: each worker's own, of its claims."""
 
     now: Row = Row()
     disk: Row = Row()
-    count: tuple[int, ...] = (0, 0)
+    counters: tuple[int, ...] = (0, 0)
     held: tuple[frozenset[int], ...] = (frozenset(), frozenset())
     gone: tuple[bool, ...] = (False, False)
 
@@ -154,7 +154,7 @@ def put(values: tuple, at: int, value: object) -> tuple:  # type: ignore[type-ar
 
 def moves(world: World, tokens: Literal["own", "row"], reconcile: bool) -> Iterator[tuple[str, World | None]]:
     """Everything that can happen next; None is a token that was issued twice."""
-    row, disk, count, held, gone = world
+    row, disk, counters, held, gone = world
     if row.state == "absent":
         new = row._replace(state="ready")
         yield "publish (synced)", world._replace(now=new, disk=new)
@@ -162,9 +162,11 @@ def moves(world: World, tokens: Literal["own", "row"], reconcile: bool) -> Itera
         yield "sync", world._replace(disk=row)
         yield "forget", world._replace(now=disk)
     for w in TWO:
-        if row.state == "ready" and count[w] < MOST and row.deliveries <= MOST and not gone[w]:
-            token = count[w] + 1 if tokens == "own" else row.deliveries + 1
-            after = world._replace(now=Row("running", w, token, row.deliveries + 1, row.losses, row.outcomes), count=put(count, w, count[w] + 1))
+        if row.state == "ready" and counters[w] < MOST and row.deliveries <= MOST and not gone[w]:
+            token = counters[w] + 1 if tokens == "own" else row.deliveries + 1
+            after = world._replace(
+                now=Row("running", w, token, row.deliveries + 1, row.losses, row.outcomes), count=put(count, w, counters[w] + 1)
+            )
             if token in held[w]:
                 yield f"claim by w{w}: token {token} again", None
             yield f"claim by w{w}", after._replace(held=put(held, w, held[w] | {token}))
@@ -216,7 +218,7 @@ def explore(tokens: Literal["own", "row"], reconcile: bool) -> tuple[list[str] |
     def is_over(world: World) -> bool:
         """It has ended, or the model ran out of claims."""
         row = world.now
-        exhausted = row.deliveries > MOST or all(g or n >= MOST for g, n in zip(world.gone, world.count, strict=True))
+        exhausted = row.deliveries > MOST or all(g or n >= MOST for g, n in zip(world.gone, world.counters, strict=True))
         return (row.state in ENDED and world.disk.state in ENDED) or (row.state == "ready" and exhausted)
 
     good = {world for world in seen if is_over(world)}

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from ground import Child, Ground, in_child, job, settle, until, worker
+from ground import Child, Ground, Say, in_child, job, settle, until, worker
 
 from tidewheel import lifeline
 from tidewheel.backends.sqlite.consumer import Consumer
@@ -27,9 +27,9 @@ class TestLifeline:
         assert lifeline.seize(path) == -1
 
     def test_the_kernel_lets_go_of_a_dead_process(self, tmp_path: Path) -> None:
-        def live(say: object) -> None:
+        def live(say: Say) -> None:
             lifeline.hold(f"{tmp_path}/w")
-            say("holding")  # type: ignore[operator]
+            say("holding")
             signal.pause()
 
         child = Child(live)
@@ -49,12 +49,12 @@ class TestLifeline:
         """A user's task may leave a daemon behind."""
         read, write = os.pipe()
 
-        def parent(say: object) -> None:
+        def parent(say: Say) -> None:
             lifeline.hold(f"{tmp_path}/w")
             if os.fork() == 0:
                 os.write(write, b"%d\n" % os.getpid())
                 signal.pause()
-            say(str(os.getpid()))  # type: ignore[operator]
+            say(str(os.getpid()))
             signal.pause()
 
         child = Child(parent)
@@ -120,10 +120,10 @@ class TestSweeping:
         backend.broker.publish([job()])
         consumer.claim(["default"], 1, 0)
 
-        def execute(say: object) -> None:
+        def execute(say: Say) -> None:
             assert consumer.lifeline is not None
             lifeline.hold(consumer.lifeline)
-            say("running")  # type: ignore[operator]
+            say("running")
             signal.pause()
 
         child = Child(execute)
@@ -142,7 +142,7 @@ class TestSweeping:
         backend.broker.publish([job()])
         deliveries = consumer.claim(["default"], 1, 0)
 
-        def execute(say: object) -> None:
+        def execute(say: Say) -> None:
             assert consumer.lifeline is not None
             lifeline.hold(consumer.lifeline)
 
@@ -166,7 +166,7 @@ class TestSweeping:
         backend = ground.backend()
         before = sorted(p for p in ground.folder.rglob("*") if not p.is_dir())
 
-        def die(say: object) -> None:
+        def die(say: Say) -> None:
             consumer = worker(ground.backend())
             consumer.claim(["a", "b"], 1, 0.01)
             os.kill(os.getpid(), signal.SIGKILL)
@@ -177,7 +177,7 @@ class TestSweeping:
         assert sorted(p for p in ground.folder.rglob("*") if not p.is_dir()) == before
 
     def test_a_worker_that_begins_beside_a_sweeper_is_not_swept_away(self, ground: Ground) -> None:
-        def begin(say: object) -> None:
+        def begin(say: Say) -> None:
             backend = ground.backend()
             for _ in range(40):
                 consumer = worker(backend)
@@ -239,7 +239,7 @@ print(os.path.exists({str(ground.path)!r} + '-wal'))
         read, write = os.pipe()
         go_read, go_write = os.pipe()
 
-        def parent(say: object) -> None:
+        def parent(say: Say) -> None:
             backend = ground.backend()
             backend.broker.publish([job()])
             if os.fork() == 0:
@@ -289,13 +289,13 @@ app.send('t')
     def test_a_child_does_not_hear_its_parents_bells(self, ground: Ground) -> None:
         """It would make a dead waiter look alive, for ever."""
 
-        def parent(say: object) -> None:
+        def parent(say: Say) -> None:
             results = ground.backend().results
             assert results is not None
             results.wait(["x"], 0)
             grandchild = os.fork()
             if grandchild:
-                say(str(grandchild))  # type: ignore[operator]
+                say(str(grandchild))
             signal.pause()
 
         child = Child(parent)

@@ -129,16 +129,13 @@ class Machine(RuleBasedStateMachine):
                 assert self._settle(self.workers[index], delivery, Succeeded()) == "ok"
         for _ in range(50):
             self.now += 1000.0
-            self.broker_upkeep()
+            self.backend.broker.sweep()
             for delivery in self.workers[0].claim(["q"], 1000, 0):
                 self.workers[0].settle([Settlement(delivery.id, delivery.token, Succeeded())])
             if self.backend.broker.counts(["q"])["q"].ready + self.backend.broker.counts(["q"])["q"].scheduled == 0:
                 break
         counts = self.backend.broker.counts(["q"])["q"]
         assert (counts.ready, counts.scheduled, counts.running) == (0, 0, 0)
-
-    def broker_upkeep(self) -> None:
-        self.backend.broker.sweep()
 
     # -- the model's own upkeep -----------------------------------------------------------------------------------------
 
@@ -187,7 +184,8 @@ class Machine(RuleBasedStateMachine):
     )
     def publish(self, priority: int, delay: float, lifetime: float | None, key: str | None, window: float, size: int) -> str:
         envelope = Envelope(
-            id=job_id(), task="t", body=b"x" * size, queue="q", priority=priority, delay=delay, lifetime=lifetime, key=key, key_window=window
+            id=job_id(), task="t", body=b"x" * size, queue="q", priority=priority, delay=delay, lifetime=lifetime, key=key,
+            key_window=window,
         )  # fmt: skip
         holder = self._holder(key)
         (receipt,) = self.backend.broker.publish([envelope])
@@ -210,7 +208,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(target=held, index=st.integers(0, WORKERS - 1), limit=st.integers(1, 4), lose=st.sampled_from([False, False, False, True]))
     def claim(self, index: int, limit: int, lose: bool) -> object:
-        self._expire_as_claims_do()
+        self._expire()
         ready = [j for j in self.model.values() if j.state == "waiting" and j.due <= self.now]
         expected = sorted(ready, key=lambda j: (-j.envelope.priority, j.seq))[:limit]
         worker = self.workers[index]
@@ -236,14 +234,10 @@ class Machine(RuleBasedStateMachine):
             )  # fmt: skip
         return multiple(*((index, delivery) for delivery in deliveries))
 
-    def _expire_as_claims_do(self) -> None:
-        # An engine may leave this to a claim that finds anything to do at all; both do it whenever something is late.
-        self._expire()
-
     OUTCOMES: ClassVar[list[AnyOutcome]] = [
         Succeeded(b"v"), Succeeded(b"v", 0.0), Succeeded(b"v", 10.0), Again("returned"), Again("retry", 10.0, "attempts", b"e"),
-        Again("crashed", 0.0, "strikes"), Again("snooze", 100.0), Dead("failed", b"e", "attempts"), Dead("failed", b"e", "", 0.0), Cancelled(),
-        Expired(),
+        Again("crashed", 0.0, "strikes"), Again("snooze", 100.0), Dead("failed", b"e", "attempts"), Dead("failed", b"e", "", 0.0),
+        Cancelled(), Expired(),
     ]  # fmt: skip
 
     @rule(taken=held, outcome=st.sampled_from(OUTCOMES), lose=st.sampled_from([False, False, True]))
@@ -416,11 +410,9 @@ def sqlite(folder: Path, clock: Callable[[], float]) -> Callable[[], Backend]:
 
 
 @pytest.mark.parametrize(("engine", "examples"), [(memory, 200), (sqlite, 60)], ids=["memory", "sqlite"])
-def test_the_engine_does_what_the_model_does(
-    engine: Callable[[Path, Callable[[], float]], Callable[[], Backend]], examples: int
-) -> None:
+def test_the_engine_does_what_the_model_does(engine: Callable[[Path, Callable[[], float]], Callable[[], Backend]], examples: int) -> None:
     chosen = type("Chosen", (Machine,), {"connect": staticmethod(engine)})
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(
         chosen,
         settings=settings(
             max_examples=examples, stateful_step_count=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)

@@ -9,7 +9,7 @@ import stat
 from pathlib import Path
 
 import pytest
-from ground import Child, Ground, in_child, job, settle, worker
+from ground import Child, Ground, Say, in_child, job, settle, worker
 
 from tidewheel import backends
 from tidewheel.backends.scripts import listing
@@ -143,7 +143,6 @@ class TestPermissions:
         with pytest.raises(RuntimeError, match=r"BrokerUnavailable"):
             in_child(open_ground.backend, uid=NOBODY)
 
-
     @pytest.mark.skipif(os.geteuid() != 0, reason="only root can shut others out in this way")
     def test_what_root_makes_belongs_to_whom_the_directory_belongs(self, open_ground: Ground) -> None:
         """`sudo tidewheel status`, or a worker that root started by mistake, must not shut the real user out."""
@@ -274,7 +273,7 @@ class TestSchema:
         assert ground.backend().broker.publish([job()])[0].created
 
     def test_many_may_create_it_at_once(self, ground: Ground) -> None:
-        def opening(say: object) -> None:
+        def opening(say: Say) -> None:
             ground.backend().broker.publish([job()])
 
         children = [Child(opening) for _ in range(8)]

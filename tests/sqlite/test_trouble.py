@@ -1,4 +1,4 @@
-"""When something is wrong: disk full, locks of others, stopped processes, files that vanish. Nothing half-written, and usable afterwards."""
+"""When something is wrong: full disks, locks of others, stopped processes, files that vanish. Nothing half-written, usable afterwards."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ground import Child, Ground, in_child, job, settle, worker
+from ground import Child, Ground, Say, in_child, job, settle, worker
 
 from tidewheel.backends.sqlite import store as store_module
 from tidewheel.backends.sqlite.store import Store
@@ -153,7 +153,7 @@ class TestLocks:
         store = ground.store()
         store.mutex.patience = 0.3
 
-        def stop(say: object) -> None:
+        def stop(say: Say) -> None:
             with ground.store().mutex:
                 os.kill(os.getpid(), signal.SIGSTOP)
 
@@ -171,7 +171,7 @@ class TestLocks:
         assert in_child(lambda: ground.backend().broker.publish([job()])[0].created)
 
     def test_a_process_that_dies_while_it_writes(self, ground: Ground) -> None:
-        def die(say: object) -> None:
+        def die(say: Say) -> None:
             with ground.store().write(synced=True) as db:
                 db.execute("DELETE FROM job")
                 os.kill(os.getpid(), signal.SIGKILL)

@@ -194,7 +194,7 @@ loop.append(loop)
 @pytest.mark.parametrize(
     ("value", "path", "message"),
     [
-        (Opaque(), "", "objects of type test_values.Opaque cannot be stored"),
+        (Opaque(), "", f"objects of type {__name__}.Opaque cannot be stored"),
         ({"a": [1, {"when": Opaque()}]}, "['a'][1]['when']", "cannot be stored"),
         ([Address("x", Opaque())], "[0].floor", "cannot be stored"),  # type: ignore[arg-type]
         (Point(Opaque()), ".x", "cannot be stored"),  # type: ignore[arg-type]
@@ -214,7 +214,7 @@ loop.append(loop)
 def test_what_cannot_be_stored_is_named_by_its_place(value: Any, path: str, message: str) -> None:
     with pytest.raises(NotEncodable, match=message.replace("(", r"\(")) as caught:
         encode(value)
-    assert caught.value.path.replace("tests.wire.", "") == path
+    assert caught.value.path == path
 
 
 def test_what_refers_to_itself() -> None:

@@ -53,7 +53,9 @@ class Rig:
         env = dict(os.environ, JOBS_URL=self.app.url, HISTORY=str(self.history_file), PYTHONPATH=str(APPS), PYTHONFAULTHANDLER="")
         with log.open("wb") as out:
             command = [sys.executable, "-m", "tidewheel", "-A", "jobs", "worker", "-l", "info", *flags]
-            process = subprocess.Popen(command, cwd=self.folder, env=env, stdout=out, stderr=out, stdin=subprocess.DEVNULL, start_new_session=True)
+            process = subprocess.Popen(
+                command, cwd=self.folder, env=env, stdout=out, stderr=out, stdin=subprocess.DEVNULL, start_new_session=True
+            )
         self.workers.append(process)
         self.logs.append(log)
         if wait:

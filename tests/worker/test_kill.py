@@ -35,7 +35,10 @@ def check(rig: Rig, results: list, killed: set[int], *, most_extra: int) -> None
     assert sum(c.ready + c.scheduled + c.running + c.dead for c in counts.values()) == 0, counts
 
 
-@pytest.mark.parametrize("pool", [("-P", "processes", "-c", "2"), ("-P", "threads", "-c", "4"), ("-P", "asyncio", "-c", "4")], ids=lambda p: p[1])
+POOLS = [("-P", "processes", "-c", "2"), ("-P", "threads", "-c", "4"), ("-P", "asyncio", "-c", "4")]
+
+
+@pytest.mark.parametrize("pool", POOLS, ids=lambda p: p[1])
 def test_workers_are_killed(rig: Rig, pool: tuple[str, ...]) -> None:
     rng, killed, kills = random.Random(SEED), set(), 8
     results = rig.jobs.work.starmap([(i, 0.004) for i in range(700)])
@@ -76,7 +79,7 @@ def test_the_forkserver_is_killed(rig: Rig) -> None:
         (forkserver,) = [p for p in children(worker.pid) if children(p)]
         killed |= family(forkserver)
         os.kill(forkserver, signal.SIGKILL)
-        until("the old ones are gone", lambda: not [p for p in killed if alive(p)])
+        until("the old ones are gone", lambda killed=killed: not [p for p in killed if alive(p)])
         until("new executors", lambda killed=killed: [p for p in children(worker.pid) if p not in killed and children(p)])
     check(rig, results, killed, most_extra=6)
     assert worker.poll() is None

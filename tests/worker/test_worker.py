@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -224,11 +226,9 @@ def test_burst_ends_when_the_queues_are_empty(rig: Rig) -> None:
 
 def test_an_app_that_cannot_be_imported(rig: Rig, tmp_path: Path) -> None:
     (tmp_path / "broken.py").write_text("def f():\n    raise ValueError('typo here')\nf()\n")
-    import subprocess
-    import sys
-
     for name, says in (("broken", "typo here"), ("nothere", "no module 'nothere'"), ("os", "no Tidewheel app")):
-        out = subprocess.run([sys.executable, "-m", "tidewheel", "-A", name, "worker"], cwd=tmp_path, capture_output=True, text=True, timeout=30)
+        command = [sys.executable, "-m", "tidewheel", "-A", name, "worker"]
+        out = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=30)
         assert out.returncode in (1, 2)
         assert says in out.stderr
         assert "forkserver" not in out.stderr

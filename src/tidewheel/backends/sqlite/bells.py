@@ -212,6 +212,8 @@ class WorkerBells:
         self.alarm = Alarm()
         self.news = _bell(f"{run}/news/{incarnation}")
         self.work: Bell | None = None
+        self.unheard = False
+        """Whether it was still rung for work when it stopped listening."""
         if self.news is not None:
             self.news.open()
 
@@ -222,6 +224,7 @@ class WorkerBells:
             if queue not in self._queues:
                 self._queues.add(queue)
                 self._hang(f"{queue_folder(self._run, queue)}/{self._incarnation}")
+        self.unheard = False
         if self.work is not None and self._queues:
             try:
                 self.work.open()
@@ -230,7 +233,8 @@ class WorkerBells:
         try:
             yield
         finally:
-            if self.work is not None:
+            if self.work is not None and self.work.fd >= 0:
+                self.unheard = bool(wait((self.work.fd,), 0))
                 self.work.shut()
 
     def _hang(self, path: str) -> None:

@@ -65,42 +65,60 @@ class Consumer:
 
     def claim(self, queues: Sequence[str], limit: int, wait: float) -> Sequence[Delivery]:
         deadline = time.monotonic() + wait
-        if limit > 0 and (taken := self._take(queues, limit)[0]):
-            return taken
+        if limit > 0:
+            taken, left, _ = self._take(queues, limit)
+            self._ring(left)
+            if taken:
+                return taken
         if wait <= 0:
             return []
         with self._bells.idle(queues if limit > 0 else ()):
-            look = FIRST_LOOK
-            while True:
-                due: float | None = None
-                if limit > 0:
-                    # Again, now that those who publish can see that we are idle.
-                    taken, due = self._take(queues, limit)
-                    if taken:
-                        return taken
-                left = deadline - time.monotonic()
-                if left <= 0:
-                    return []
-                pause = min(left, look) if limit > 0 else left
-                if due is not None:
-                    pause = min(pause, max(0.001, due))
-                heard = self._bells.listen(pause)
-                if "news" in heard:
-                    self.news = True
-                if heard & {"wake", "news"}:
-                    return []
-                look = min(look * SLACKENING, LAST_LOOK)
+            taken, left = self._wait(queues, limit, deadline)
+        if self._bells.unheard:
+            # Somebody rang while we were already leaving: it was not meant for us.
+            left = left.union(queues)
+        self._ring(left)
+        return taken
 
-    def _take(self, queues: Sequence[str], limit: int) -> tuple[list[Delivery], float | None]:
-        """What could be claimed, and the seconds until the next job is due if nothing could."""
+    def _wait(self, queues: Sequence[str], limit: int, deadline: float) -> tuple[list[Delivery], set[str]]:
+        """Jobs, as soon as there are any, and the queues that have more."""
+        look = FIRST_LOOK
+        while True:
+            due: float | None = None
+            if limit > 0:
+                # Again, now that those who publish can see that we are idle.
+                taken, left, due = self._take(queues, limit)
+                if taken:
+                    return taken, left
+                self._ring(left)
+            rest = deadline - time.monotonic()
+            if rest <= 0:
+                return [], set()
+            pause = min(rest, look) if limit > 0 else rest
+            if due is not None:
+                pause = min(pause, max(0.001, due))
+            heard = self._bells.listen(pause)
+            if "news" in heard:
+                self.news = True
+            if heard & {"wake", "news"}:
+                return [], set()
+            look = min(look * SLACKENING, LAST_LOOK)
+
+    def _ring(self, queues: set[str]) -> None:
+        """Who was woken wakes the next, as long as there is work: a burst reaches everybody without ringing at everybody."""
+        if queues:
+            self._store.bells.ring_idle(queues, but=self._id)
+
+    def _take(self, queues: Sequence[str], limit: int) -> tuple[list[Delivery], set[str], float | None]:
+        """What could be claimed, the queues that have work for others, and the seconds until the next job is due if that is known."""
         store = self._store
         if not lifeline.held(self._life):
             # The file is gone, or we have said goodbye: a sweeper would take back at once what we claim. The next beat says so.
-            return [], None
+            return [], set(), None
         if not self._more:
             due, anything = self._look(queues)
             if not anything:
-                return [], due
+                return [], set(), due
         self._claims += 1
         self._first = (self._first + 1) % max(1, len(queues))
         turn = [*queues[self._first :], *queues[: self._first]]
@@ -120,11 +138,9 @@ class Consumer:
             taken = deliveries(db, rows, self._long)
             self._more = len(rows) == limit
             left = {q for q in turn if db.execute(_PEEK, (q,)).fetchone()[0]} if self._more else set()
-        # Who was woken wakes the next, as long as there is work: a burst reaches everybody without ringing at everybody.
-        store.bells.ring_idle(left.union(promoted), but=self._id)
         if expired:
             store.bells.ring_waiters()
-        return taken, None
+        return taken, left.union(promoted), None
 
     def _look(self, queues: Sequence[str]) -> tuple[float | None, bool]:
         """Seconds until the next job is due, and whether there is anything to do now. Takes no lock."""
