@@ -164,9 +164,8 @@ def moves(world: World, tokens: Literal["own", "row"], reconcile: bool) -> Itera
     for w in TWO:
         if row.state == "ready" and counters[w] < MOST and row.deliveries <= MOST and not gone[w]:
             token = counters[w] + 1 if tokens == "own" else row.deliveries + 1
-            after = world._replace(
-                now=Row("running", w, token, row.deliveries + 1, row.losses, row.outcomes), count=put(count, w, counters[w] + 1)
-            )
+            taken = Row("running", w, token, row.deliveries + 1, row.losses, row.outcomes)
+            after = world._replace(now=taken, counters=put(counters, w, counters[w] + 1))
             if token in held[w]:
                 yield f"claim by w{w}: token {token} again", None
             yield f"claim by w{w}", after._replace(held=put(held, w, held[w] | {token}))

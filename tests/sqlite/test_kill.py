@@ -37,7 +37,7 @@ def test_workers_killed_between_claim_and_settle(ground: Ground) -> None:
     backend = ground.backend()
     results = backend.results
     assert results is not None
-    ids = [job().id for _ in range(3000)]
+    ids = [job().id for _ in range(2000)]
     backend.broker.publish([Envelope(id=i, task="t", body=b"") for i in ids])
     dice = random.Random(1)
     children = [Child(work, ground, n) for n in range(3)]
@@ -45,7 +45,7 @@ def test_workers_killed_between_claim_and_settle(ground: Ground) -> None:
     deadline = time.monotonic() + 60
     while len(results.wait(ids, 0.03)) < len(ids):
         assert time.monotonic() < deadline, backend.broker.counts()
-        if kills < 150:
+        if kills < 100:
             victim = dice.randrange(len(children))
             children[victim].kill()
             kills += 1

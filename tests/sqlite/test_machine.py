@@ -409,7 +409,7 @@ def sqlite(folder: Path, clock: Callable[[], float]) -> Callable[[], Backend]:
     return lambda: wire_sqlite(SQLiteStore(parse(f"sqlite:///{folder}/jobs.db"), clock=clock))
 
 
-@pytest.mark.parametrize(("engine", "examples"), [(memory, 200), (sqlite, 60)], ids=["memory", "sqlite"])
+@pytest.mark.parametrize(("engine", "examples"), [(memory, 100), (sqlite, 30)], ids=["memory", "sqlite"])
 def test_the_engine_does_what_the_model_does(engine: Callable[[Path, Callable[[], float]], Callable[[], Backend]], examples: int) -> None:
     chosen = type("Chosen", (Machine,), {"connect": staticmethod(engine)})
     run_state_machine_as_test(

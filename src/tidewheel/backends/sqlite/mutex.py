@@ -95,12 +95,17 @@ class Mutex:
         return (there.st_dev, there.st_ino) == self._file
 
     def _lock_file(self) -> None:
-        while True:
-            self._lock()
-            if self._current():
-                return
-            # The directory was emptied under us: the lock we got is not the one that others take.
-            self._drop()
+        try:
+            while True:
+                self._lock()
+                if self._current():
+                    return
+                # The directory was emptied under us: the lock we got is not the one that others take.
+                self._drop()
+        except BrokerUnavailable:
+            raise
+        except OSError as error:
+            raise BrokerUnavailable(f"{self.path} cannot be locked ({error.strerror}): does this file system support flock?") from error
 
     def _unlock_file(self) -> None:
         if self._fd >= 0:

@@ -64,17 +64,10 @@ class Store:
             raise ConfigurationError(f"SQLite {sqlite3.sqlite_version} is too old, 3.35 is needed: use a newer Python or system library")
         self.place.prepare()
         self._check_process()
-        try:
-            with self.mutex:
-                if self._writer is None:
-                    self._connect()
-                self._opened = True
-        except OSError as error:
-            if isinstance(error, BrokerError):
-                raise
-            raise BrokerUnavailable(
-                f"{self.place.lock} cannot be locked ({error.strerror}): does this file system support flock?"
-            ) from error
+        with self.mutex:
+            if self._writer is None:
+                self._connect()
+            self._opened = True
 
     def _connect(self) -> None:
         path = self.place.path

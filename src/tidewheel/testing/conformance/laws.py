@@ -53,7 +53,7 @@ class TestLaws:
         rig.put(5)
         first, second = rig.worker(), rig.worker(rig.client())
         assert len(rig.take(first)) == 5
-        rig.pass_time(100)
+        rig.pass_time(5)
         first.beat()
         rig.recover()
         assert rig.take(second) == []
