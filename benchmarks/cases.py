@@ -31,12 +31,15 @@ class Size:
     starts: int = 5
     work: int = 1000
     later: int = 100_000
+    beside: int = 10_000
     sleeps: int = 2000
     cap: float = 15.0
     patience: float = 30.0
 
 
-QUICK = Size(enqueue=1000, bulk=5000, drain=5000, paced=100, trips=100, idle=3, starts=1, work=200, later=20_000, cap=2, patience=4)
+QUICK = Size(
+    enqueue=1000, bulk=5000, drain=5000, paced=100, trips=100, idle=3, starts=1, work=200, later=20_000, beside=3000, cap=2, patience=4
+)
 
 
 def case_a(new: NewStage, size: Size) -> Rows:
@@ -140,7 +143,7 @@ def case_g(new: NewStage, size: Size) -> Rows:
 def case_h(new: NewStage, size: Size) -> Rows:
     """Start, drain, latency and memory with a great many jobs due in an hour, and without them."""
     for count in (0, size.later):
-        n = 5000
+        n = size.beside
         with new(n + size.paced + 1, drain=True) as s:
             before = s.stored()
             out = s.produce("later", count, 3600, size.cap * 2)

@@ -7,6 +7,7 @@ import pathlib
 import platform
 import signal
 import sqlite3
+import time
 from collections.abc import Iterable
 
 TICK = os.sysconf("SC_CLK_TCK")
@@ -90,6 +91,18 @@ def busy() -> float:
 def others() -> float:
     """Seconds of CPU spent on anything but this benchmark; the difference of two calls is the noise between them."""
     return busy() - ended_and_living(os.getpid())
+
+
+def calm(limit: float, patience: float) -> bool:
+    """Wait until others use less than `limit` cores, for up to `patience` seconds. Whether they do."""
+    end = time.monotonic() + patience
+    while True:
+        noise, began = others(), time.monotonic()
+        time.sleep(1.5)
+        if (others() - noise) / (time.monotonic() - began) < limit:
+            return True
+        if time.monotonic() > end:
+            return False
 
 
 def kill(roots: Iterable[int]) -> None:

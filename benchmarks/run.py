@@ -38,8 +38,8 @@ def variants() -> dict[str, Variant]:
 
 
 class Run:
-    def __init__(self, chosen: list[Variant], cases: list[str], repeat: int, size: Size, *, engine: bool) -> None:
-        self.chosen, self.cases, self.repeat, self.size, self.engine = chosen, cases, repeat, size, engine
+    def __init__(self, chosen: list[Variant], cases: list[str], repeat: int, size: Size, *, engine: bool, calm: float) -> None:
+        self.chosen, self.cases, self.repeat, self.size, self.engine, self.calm = chosen, cases, repeat, size, engine, calm
         self.rows: list[dict[str, Any]] = []
         self.redis: Redis | None = None
         self.out = venvs.ROOT / f"rows-{datetime.datetime.now():%Y%m%d-%H%M%S}.jsonl"
@@ -80,6 +80,8 @@ class Run:
         return CASES[case](new, self.size)
 
     def _note(self, name: str, rows: Iterator[tuple[str, dict[str, Any]]]) -> None:
+        if self.calm:
+            machine.calm(0.25, self.calm)
         while True:
             noise, began = machine.others(), time.monotonic()
             try:
@@ -103,6 +105,9 @@ def main() -> None:
     parser.add_argument("--cases", default="ABCDEFGHI", help="for example ABF")
     parser.add_argument("--repeat", type=int, help="how often (3; with --quick 1)")
     parser.add_argument("--quick", action="store_true", help="a look in less than two minutes: small sizes, no huey, no Celery in H")
+    parser.add_argument(
+        "--calm", type=float, default=0, metavar="S", help="before each measurement wait up to S seconds until others use little CPU"
+    )
     parser.add_argument("--docs", action="store_true", help="also put the table into docs/explanation/benchmarks.md")
     opt = parser.parse_args()
     only = opt.only.split(",") if opt.only else ["tidewheel", "celery", "engine", *([] if opt.quick else ["huey"])]
@@ -120,7 +125,8 @@ def main() -> None:
         print("(other programs have an equal share of this machine; start this with `setsid -w` to come first)")
     venvs.ROOT.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
-    with Run(chosen, cases, opt.repeat or (1 if opt.quick else 3), QUICK if opt.quick else Size(), engine="engine" in only) as run:
+    repeat, size = opt.repeat or (1 if opt.quick else 3), QUICK if opt.quick else Size()
+    with Run(chosen, cases, repeat, size, engine="engine" in only, calm=opt.calm) as run:
         run.measure()
         text = report.page(run.rows, run.chosen, minutes=(time.monotonic() - began) / 60)
     print("\n" + text)

@@ -5,6 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# No time limits on examples: two cores that also run kill tests are now and then slow for a second, and that is no bug.
+settings.register_profile("tidewheel", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("tidewheel")
 
 FAST = {"core", "wire", "api", "architecture", "contract", "observe", "sqlite"}
 """Folders whose tests start no worker; those marked `slow`, `kill` or `browser` are left out."""

@@ -10,19 +10,9 @@ from tidewheel.backends.memory import wire
 from tidewheel.backends.memory.consumer import Consumer as MemoryConsumer
 from tidewheel.backends.memory.store import Store
 from tidewheel.contract import Backend, Consumer
-from tidewheel.testing.conformance import (
-    Harness,
-    TestClaim,
-    TestControl,
-    TestKeys,
-    TestLaws,
-    TestResults,
-    TestSettle,
-    TestSweep,
-    rig,
-)
+from tidewheel.testing.conformance import Harness, TestClaim, TestLaws, TestSweep, rig
 
-__all__ = ["TestClaim", "TestControl", "TestKeys", "TestLaws", "TestResults", "TestSettle", "TestSweep", "rig"]
+__all__ = ["TestClaim", "TestLaws", "TestSweep", "rig"]
 
 pytestmark = pytest.mark.slow
 

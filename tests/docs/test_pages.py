@@ -18,6 +18,9 @@ ALL_PAGES = sorted({*PAGES, *ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")})
 RUN = [page for page in PAGES if any(b.language in ("python", "console") and b.why_not is None for b in blocks(page.read_text()))]
 
 
+REASONS = {"failed", "aborted", "time limit", "poison", "bad arguments", "undecodable", "unknown task"}
+
+
 def name(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
@@ -72,6 +75,25 @@ def page_text(path: str) -> str:
 def test_reference_names_everything(path: str, names: typing.Iterable[str]) -> None:
     text = page_text(path)
     assert [n for n in names if f"`{n}`" not in text] == []
+
+
+@pytest.mark.parametrize(
+    ("path", "known"),
+    [
+        ("docs/reference/options.md", {*options.Options.__struct_fields__, *options.Retry.__struct_fields__}),
+        ("docs/reference/errors.md", {*errors.__all__, *REASONS}),
+        ("docs/reference/events.md", {e.__name__ for e in events.ALL_EVENTS}),
+    ],
+)
+def test_reference_names_nothing_else(path: str, known: set[str]) -> None:
+    cells = re.findall(r"^\| ([^|]*`[^|]*) \|", page_text(path), re.MULTILINE)
+    first_column = {n for cell in cells for n in re.findall(r"`([^`]+)`", cell)}
+    assert first_column - known == set()
+
+
+def test_reasons_are_those_of_the_code() -> None:
+    source = (ROOT / "src/tidewheel/core/outcome.py").read_text()
+    assert set(re.findall(r'(?:Dead|_failed)\("([a-z ]+)"', source)) == REASONS
 
 
 def test_reference_names_the_defaults() -> None:

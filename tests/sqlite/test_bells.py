@@ -270,7 +270,7 @@ class TestHints:
             elif how == "expiry":
                 until(lambda: other.broker.sweep().expired)
             elif how == "expiry at a claim":
-                while not waiting.answered():
+                while other.broker.counts(["default"])["default"].ready:
                     consumer.claim(["nothing"], 1, 0)
             else:
                 settle(consumer, deliveries, Succeeded() if how == "success" else Dead("failed"))

@@ -204,7 +204,7 @@ loop.append(loop)
         (["\ud800"], "[0]", "surrogates not allowed"),
         ({Opaque(): 1}, "", "cannot be stored"),
         ({"s": {Opaque()}}, "['s']", "cannot be stored"),
-        (Path("/x"), "", "objects of type pathlib.PosixPath cannot be stored"),
+        (Path("/x"), "", "PosixPath cannot be stored"),
         (range(3), "", "builtins.range"),
         (lambda: 1, "", "builtins.function"),
         (1j, "", "builtins.complex"),

@@ -1,7 +1,8 @@
 """The token in the activation link: signed, for this one purpose, for some time, and for the account as it is now.
 
-It holds the account's id and a fingerprint of its state. Confirming the address changes that state, so a token works once; so does
-banning the account or giving it another address. The signature's salt is the purpose: what another feature signs is no token here.
+It holds the account's id and a fingerprint of what it was sent for, the address and the password: it ends when one of them changes. It
+works once, because afterwards the address is confirmed, and not at all for a banned account. The signature's salt is the purpose: what
+another feature signs is no token here.
 """
 
 from enum import Enum
@@ -55,5 +56,4 @@ def read(token: str) -> User:
 
 
 def fingerprint(user: User) -> str:
-    state = repr((user.pk, user.email, user.password, user.is_active, user.email_verified_at))
-    return salted_hmac(PURPOSE, state, algorithm="sha256").hexdigest()[:32]
+    return salted_hmac(PURPOSE, repr((user.pk, user.email, user.password)), algorithm="sha256").hexdigest()[:32]

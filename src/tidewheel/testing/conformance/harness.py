@@ -171,9 +171,6 @@ class Aside(threading.Thread):
         except BaseException as error:
             self._error = error
 
-    def answered(self) -> bool:
-        return not self.is_alive()
-
     def answer(self, within: float = 30.0) -> Any:
         self.join(within)
         assert not self.is_alive(), f"no answer within {within:g} s"
