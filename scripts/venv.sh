@@ -13,8 +13,8 @@ for candidate in python3.11 python3.12 python3.13 python3.14 python3; do
     [ -z "$python" ] || break
     if "$candidate" -c "$is_new_enough" 2>/dev/null; then python=$candidate; fi  # a pyenv shim may exist and yet not run
 done
-if [ -z "$python" ]; then
-    echo "venv: Tidewheel needs Python 3.11 or newer, and there is none here (name one: make PYTHON=/path/to/python)" >&2
+if [ -z "$python" ] || ! "$python" -c "$is_new_enough"; then
+    echo "venv: Tidewheel needs Python 3.11 or newer, and ${python:-this machine} is none (name one: make PYTHON=/path/to/python)" >&2
     exit 1
 fi
 if [ ! -x "$dir/bin/python" ]; then

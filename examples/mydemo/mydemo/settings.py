@@ -68,6 +68,7 @@ DATABASES = {
         "NAME": DATA / "site.db",
         # The site and the worker write to one file: take the write lock at BEGIN and wait for it, instead of failing in the middle.
         "OPTIONS": {"transaction_mode": "IMMEDIATE", "timeout": 20},
+        "TEST": {"NAME": DATA / "test.db"},  # a file and not memory: jobs run in a thread of their own, with a connection of their own
     }
 }
 # The throttle counts here. It must be one for all processes, so not the default (memory of each process). The table is made by

@@ -31,13 +31,15 @@ class Tokens(TestCase):
 
     def test_ends_with_the_state_it_was_made_for(self) -> None:
         token = tokens.make(self.ann)
-        cases = {
-            Flaw.USED: {"email_verified_at": timezone.now()},
-            Flaw.OUTDATED: {"email": "ann@elsewhere.example"},
-        }
-        for flaw, change in cases.items():
-            with self.subTest(flaw):
-                User.objects.filter(pk=self.ann.pk).update(**{"email_verified_at": None, "email": "ann@example.com"} | change)
+        fresh = {"email_verified_at": None, "email": "ann@example.com", "password": self.ann.password}
+        cases = [
+            (Flaw.USED, {"email_verified_at": timezone.now()}),
+            (Flaw.OUTDATED, {"email": "ann@elsewhere.example"}),
+            (Flaw.OUTDATED, {"password": "another"}),
+        ]
+        for flaw, change in cases:
+            with self.subTest(change=change):
+                User.objects.filter(pk=self.ann.pk).update(**fresh | change)
                 self.assertIs(self.flaw(token), flaw)
 
     def test_does_not_let_a_banned_account_in_again(self) -> None:
