@@ -9,6 +9,7 @@ Everything is kept in a temporary folder and listens on 127.0.0.1 only. Nothing 
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import queue
 import signal
@@ -44,8 +45,11 @@ WELCOME = """
 
 
 def say(line: str = "") -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
+    try:
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:  # nobody reads any more, as in `demo.py | head`; what runs goes on until it is told to end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class Program:
@@ -141,7 +145,7 @@ class Stage:
         python = sys.executable
         runserver = [python, "manage.py", "runserver", "--noreload", "--skip-checks", f"127.0.0.1:{site_port}"]
         worker = [python, "-m", "tidewheel", "-A", "celery_tasks", "worker", "-l", "info", "--log-format", "text"]
-        self.site = Program("site", runserver, self.env, echo=echo, ended=self.ended)
+        self.site = Program("site", runserver, self.env, echo=False, ended=self.ended)
         self.worker = Program("worker", worker, self.env, echo=echo, ended=self.ended)
 
     def __enter__(self) -> Self:
@@ -205,8 +209,9 @@ def free_port(usual: int = 0) -> int:
 def demo(folder: Path) -> int:
     # Real servers that do not know the sender want to be left alone for minutes; a visitor should see the second attempt.
     with Stage(folder, usual_ports=True, echo=True, settings={"MYDEMO_GREYLIST_DELAY": "20"}) as stage:
-        say(WELCOME.format(site=stage.site_url, mailbox=stage.mailbox_url))
         try:
+            stage.site.echo = True  # from now on: how it started is of interest only if it does not
+            say(WELCOME.format(site=stage.site_url, mailbox=stage.mailbox_url))
             raise Fallen(stage.ended.get())
         except KeyboardInterrupt:
             say("\nending: first the worker, which finishes what it is doing, then the site and the mail server")
@@ -223,6 +228,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="The sign-up site, its worker and a mail server, on this machine.")
     parser.add_argument("--check", action="store_true", help="try everything out without a browser, and say what was found")
     arguments = parser.parse_args()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal that cannot show Chinese shows the rest
     for signum in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(signum, interrupt)
     try:

@@ -11,9 +11,6 @@ from pathlib import Path
 import pytest
 from demo_run import EXAMPLE, demo, environment
 
-pytest.importorskip("django")
-pytest.importorskip("aiosmtpd")
-
 
 def test_the_examples_own_tests_pass_without_a_warning(tmp_path: Path) -> None:
     env = environment(tmp_path) | {"MYDEMO_DATA": str(tmp_path), "TIDEWHEEL_URL": "memory://"}

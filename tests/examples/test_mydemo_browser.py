@@ -76,14 +76,15 @@ class Visit:
         self.name = name
 
     def see(self, text: str, where: str = "h1") -> Any:
-        """Wait for an element with this text."""
+        """Wait for an element with this text; a page that is just being replaced by the next one is asked again."""
+        from selenium.common.exceptions import WebDriverException
         from selenium.webdriver.common.by import By
         from selenium.webdriver.support.ui import WebDriverWait
 
         def look(browser: Any) -> Any:
             return next((found for found in browser.find_elements(By.CSS_SELECTOR, where) if text in found.text), None)
 
-        return WebDriverWait(self.browser, 30, ignored_exceptions=_stale()).until(look, f"no {where} with {text!r}")
+        return WebDriverWait(self.browser, 30, ignored_exceptions=[WebDriverException]).until(look, f"no {where} with {text!r}")
 
     def follow(self, link: Any) -> None:
         """Click a link that opens a new tab, and look at that."""
@@ -132,14 +133,14 @@ def test_from_the_sign_up_to_the_active_account(running: Demo, tmp_path: Path, l
 
         browser.get(running.mailbox)  # which shows the mail when it comes, without being reloaded by hand
         visit.picture("4-mailbox-at-first")
-        row = visit.see(email, "tr")
+        visit.see(email, "tr")
         visit.picture("5-mailbox")
-        row.find_element(By.LINK_TEXT, subject).click()
+        visit.see(subject, "td a").click()
         visit.see(subject)
         visit.picture("6-mail")
         mail = browser.current_window_handle
         browser.switch_to.frame(browser.find_element(By.TAG_NAME, "iframe"))
-        visit.follow(browser.find_elements(By.TAG_NAME, "a")[0])
+        visit.follow(visit.see("", "a"))
 
         visit.see(email, ".address")
         visit.picture("7-confirm")
@@ -148,13 +149,13 @@ def test_from_the_sign_up_to_the_active_account(running: Demo, tmp_path: Path, l
         visit.picture("8-welcome")
 
         browser.switch_to.window(mail)
-        visit.follow(browser.find_element(By.CSS_SELECTOR, "pre a"))
+        visit.follow(visit.see("", "pre a"))
         visit.see(used)
         visit.picture("9-used")
         assert visit.complaints() == []
 
         browser.get(running.site)
-        browser.find_element(By.CSS_SELECTOR, "button.link").click()
+        visit.see("", "button.link").click()
         visit.see(other_title)
 
 
@@ -168,9 +169,3 @@ def test_on_a_phone_and_in_the_dark(running: Demo, tmp_path: Path) -> None:
             visit.see("", "h1")
             visit.picture(page)
             assert browser.execute_script("return document.documentElement.scrollWidth <= innerWidth"), f"{page} is wider than the screen"
-
-
-def _stale() -> list[type[Exception]]:
-    from selenium.common.exceptions import StaleElementReferenceException
-
-    return [StaleElementReferenceException]

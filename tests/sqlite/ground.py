@@ -11,7 +11,7 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from tidewheel.backends.sqlite import wire
 from tidewheel.backends.sqlite.place import parse
@@ -76,6 +76,9 @@ Say = Callable[[str], None]
 class Child:
     """A function in a forked process. It says things with its first argument; `hear` waits for the next one."""
 
+    living: ClassVar[set[int]] = set()
+    """Process ids of those that a test has not waited for: killed when it is over, however it went."""
+
     def __init__(self, call: Callable[..., None], *args: object) -> None:
         read, write = os.pipe()
         sys.stdout.flush()
@@ -92,6 +95,7 @@ class Child:
             finally:
                 os._exit(code)
         os.close(write)
+        self.living.add(self.pid)
         self._said = os.fdopen(read, encoding="utf-8")
         self.code: int | None = None
 
@@ -113,6 +117,7 @@ class Child:
     def wait(self) -> int:
         if self.code is None:
             _, status = os.waitpid(self.pid, 0)
+            self.living.discard(self.pid)
             self.code = os.waitstatus_to_exitcode(status)
             self._said.close()
         return self.code

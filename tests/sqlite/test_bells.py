@@ -16,6 +16,7 @@ from tidewheel.backends.sqlite import consumer as consumer_module
 from tidewheel.backends.sqlite import results as results_module
 from tidewheel.backends.sqlite.bells import Alarm, Bell, Bells, WorkerBells
 from tidewheel.contract import Settlement
+from tidewheel.core.job import Delivery
 from tidewheel.core.outcome import Again, Dead, Succeeded
 from tidewheel.testing.conformance.harness import Aside
 
@@ -98,12 +99,23 @@ class TestIdle:
     def test_a_listing_is_not_trusted_while_it_is_fresh(self, tmp_path: Path) -> None:
         """Two changes within one tick of the file system's clock have the same time stamp."""
         ringer = Bells(str(tmp_path))
-        for n in range(20):
+        tick = time.time_ns()
+        for n in range(5):
             waiter = WorkerBells(str(tmp_path), f"w{n}")
             with waiter.idle(["q"]):
+                os.utime(tmp_path / "idle/q-q", ns=(tick, tick))
                 ringer.ring_idle(["q"])
                 assert waiter.listen(0) == {"work"}, n
             waiter.close()
+
+    def test_a_listing_that_has_settled_is_used_again(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        ringer, waiter = Bells(str(tmp_path)), WorkerBells(str(tmp_path), "w")
+        with waiter.idle(["q"]):
+            os.utime(tmp_path / "idle/q-q", (1e9, 1e9))
+            ringer.ring_idle(["q"])
+            monkeypatch.setattr(os, "listdir", lambda path: pytest.fail("read again"))
+            ringer.ring_idle(["q"])
+            assert waiter.listen(0) == {"work"}
 
     def test_where_fifos_cannot_be_made_the_poll_does_it(self, ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
         def no_fifo(*args: object) -> None:
@@ -252,6 +264,25 @@ class TestHints:
             backend.broker.purge("default")
             for name in names(Path(f"{ground.path}.run/idle/q-default")):
                 os.unlink(f"{ground.path}.run/idle/q-default/{name}")
+
+    def test_a_ring_that_reaches_a_worker_who_is_leaving_is_passed_on(self, ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
+        leaving = worker(ground.backend())
+        assert isinstance(leaving, consumer_module.Consumer)
+        (waiting,) = self._idle(ground)
+        with monkeypatch.context() as patch:
+            patch.setattr(bells, "ring", lambda path: True)
+            ground.backend().broker.publish([job()])
+
+        def leave(queues: object, limit: object, deadline: object) -> tuple[list[Delivery], set[str]]:
+            assert leaving._bells.work is not None
+            assert bells.ring(leaving._bells.work.path)
+            return [], set()
+
+        monkeypatch.setattr(leaving, "_take", lambda queues, limit: ([], set(), None))
+        monkeypatch.setattr(leaving, "_wait", leave)
+        leaving.claim(["default"], 1, 5)
+        assert len(waiting.answer(within=5)) == 1
+        leaving.close()
 
     def test_results(self, ground: Ground) -> None:
         backend, other = ground.backend(), ground.backend()

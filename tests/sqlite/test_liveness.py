@@ -12,7 +12,10 @@ import pytest
 from ground import Child, Ground, Say, in_child, job, settle, until, worker
 
 from tidewheel import lifeline
+from tidewheel.backends.sqlite import liveness
 from tidewheel.backends.sqlite.consumer import Consumer
+from tidewheel.backends.sqlite.place import Place
+from tidewheel.contract import Consumer as AnyConsumer
 
 
 class TestLifeline:
@@ -61,8 +64,7 @@ class TestLifeline:
         assert child.hear() == str(child.pid)
         grandchild = int(os.read(read, 20))
         os.kill(child.pid, signal.SIGKILL)
-        os.waitpid(child.pid, 0)
-        child.code = -signal.SIGKILL
+        child.wait()
         fd = lifeline.seize(f"{tmp_path}/w.{child.pid}")
         os.kill(grandchild, signal.SIGKILL)
         assert fd is not None
@@ -150,6 +152,24 @@ class TestSweeping:
         assert ground.backend().broker.sweep().recovered == 0
         assert settle(consumer, deliveries) == ["ok"]
         consumer.close()
+
+    def test_a_worker_that_begins_in_the_midst_of_a_sweep_is_alive(self, ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
+        backend, observer = ground.backend(), ground.backend()
+        backend.broker.publish([job()])
+        begun: list[AnyConsumer] = []
+        real = liveness.files
+
+        def files(place: Place) -> dict[str, list[str]]:
+            found = real(place)
+            if not begun:
+                begun.append(worker(backend))
+                begun[0].claim(["default"], 1, 0)
+            return found
+
+        monkeypatch.setattr(liveness, "files", files)
+        assert observer.broker.sweep().recovered == 0
+        assert begun[0].beat().owned == 1
+        begun[0].close()
 
     def test_jobs_of_a_worker_without_any_file_come_back(self, ground: Ground) -> None:
         """The database was copied here, or the run directory deleted."""
@@ -301,12 +321,14 @@ app.send('t')
         child = Child(parent)
         grandchild = int(child.hear())
         os.kill(child.pid, signal.SIGKILL)
-        os.waitpid(child.pid, 0)
+        child.wait()
         backend = ground.backend()
         assert len(os.listdir(f"{ground.path}.run/waiters")) == 1
         store = backend.broker._store  # type: ignore[attr-defined]
-        until(lambda: store.bells.ring_waiters() or not os.listdir(f"{ground.path}.run/waiters"))
-        os.kill(grandchild, signal.SIGKILL)
+        try:
+            until(lambda: store.bells.ring_waiters() or not os.listdir(f"{ground.path}.run/waiters"))
+        finally:
+            os.kill(grandchild, signal.SIGKILL)
 
     def test_a_fork_while_others_write(self, ground: Ground) -> None:
         """Children made in the midst of writing neither hang nor hold the lock."""

@@ -149,6 +149,20 @@ class TestLocks:
         assert os.stat(f"{ground.path}-wal").st_size == 0
         assert backend.broker.counts()["default"].ready == 1200
 
+    def test_a_lock_file_that_was_deleted_is_nobodys_lock(self, ground: Ground) -> None:
+        """Else those who had it open and those who made a new one would write at the same time."""
+        first, second = ground.store(), ground.store()
+        second.mutex.patience = 0.1
+        with first.mutex, second.read():
+            pass
+        os.unlink(f"{ground.path}.run/lock")
+        with first.mutex:
+            assert os.path.exists(f"{ground.path}.run/lock")
+            with pytest.raises(BrokerUnavailable, match="another process has been writing"), second.mutex:
+                pass
+        with second.mutex:
+            pass
+
     def test_a_process_that_is_stopped_while_it_writes(self, ground: Ground) -> None:
         store = ground.store()
         store.mutex.patience = 0.3
@@ -162,6 +176,8 @@ class TestLocks:
         for _ in range(2):
             with pytest.raises(BrokerUnavailable, match=rf"process {child.pid}.*continue or end it"), store.write(synced=True):
                 pass
+        # Who is forked now inherits the descriptors with which the two wait in vain.
+        bystander = Child(lambda say: signal.pause())
         os.kill(child.pid, signal.SIGCONT)
         assert child.wait() == 0
         store.mutex.patience = 10
@@ -169,6 +185,7 @@ class TestLocks:
             pass
         # What had given up must not hold the lock now.
         assert in_child(lambda: ground.backend().broker.publish([job()])[0].created)
+        bystander.kill()
 
     def test_a_process_that_dies_while_it_writes(self, ground: Ground) -> None:
         def die(say: Say) -> None:

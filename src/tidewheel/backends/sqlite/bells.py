@@ -6,7 +6,8 @@
     <run>/news/<incarnation>             read by the worker whenever it waits: a cancellation was asked for
     <run>/waiters/<pid>-<n>              somebody waits for results; removed by the first who rings in vain
 
-Whoever rings writes one byte after its commit. A full FIFO is as good as one byte.
+Whoever rings writes one byte: for results and news after its commit, for work just before it, while it holds the lock. A full FIFO is
+as good as one byte.
 """
 
 from __future__ import annotations

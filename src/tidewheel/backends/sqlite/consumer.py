@@ -83,14 +83,14 @@ class Consumer:
     def _wait(self, queues: Sequence[str], limit: int, deadline: float) -> tuple[list[Delivery], set[str]]:
         """Jobs, as soon as there are any, and the queues that have more."""
         look = FIRST_LOOK
+        rung = False
         while True:
             due: float | None = None
             if limit > 0:
                 # Again, now that those who publish can see that we are idle.
-                taken, left, due = self._take(queues, limit)
+                taken, left, due = self._take(queues, limit, rung=rung)
                 if taken:
                     return taken, left
-                self._ring(left)
             rest = deadline - time.monotonic()
             if rest <= 0:
                 return [], set()
@@ -102,6 +102,7 @@ class Consumer:
                 self.news = True
             if heard & {"wake", "news"}:
                 return [], set()
+            rung = "work" in heard
             look = min(look * SLACKENING, LAST_LOOK)
 
     def _ring(self, queues: set[str]) -> None:
@@ -109,13 +110,16 @@ class Consumer:
         if queues:
             self._store.bells.ring_idle(queues, but=self._id)
 
-    def _take(self, queues: Sequence[str], limit: int) -> tuple[list[Delivery], set[str], float | None]:
-        """What could be claimed, the queues that have work for others, and the seconds until the next job is due if that is known."""
+    def _take(self, queues: Sequence[str], limit: int, *, rung: bool = False) -> tuple[list[Delivery], set[str], float | None]:
+        """What could be claimed, the queues that have work for others, and the seconds until the next job is due if that is known.
+
+        `rung`: somebody is just committing work for us. Looking without the lock would be too early; we queue up behind it for the lock.
+        """
         store = self._store
         if not lifeline.held(self._life):
             # The file is gone, or we have said goodbye: a sweeper would take back at once what we claim. The next beat says so.
             return [], set(), None
-        if not self._more:
+        if not self._more and not rung:
             due, anything = self._look(queues)
             if not anything:
                 return [], set(), due
@@ -123,13 +127,12 @@ class Consumer:
         self._first = (self._first + 1) % max(1, len(queues))
         turn = [*queues[self._first :], *queues[: self._first]]
         rows: list[Row] = []
-        promoted: list[str] = []
         with store.write(synced=False) as db:
             now = store.clock()
             next_due, next_late = db.execute(_TIMERS).fetchone()
             expired = next_late is not None and next_late <= now and upkeep.expire(db, now, UPKEEP)
             if next_due is not None and next_due <= now:
-                promoted = upkeep.promote(db, now, UPKEEP)
+                upkeep.promote(db, now, UPKEEP)
             for queue in turn:
                 room = limit - len(rows)
                 if room <= 0:
@@ -138,9 +141,11 @@ class Consumer:
             taken = deliveries(db, rows, self._long)
             self._more = len(rows) == limit
             left = {q for q in turn if db.execute(_PEEK, (q,)).fetchone()[0]} if self._more else set()
+            due = None if taken else db.execute(_TIMERS).fetchone()[0]
         if expired:
             store.bells.ring_waiters()
-        return taken, left.union(promoted), None
+        # What was promoted for queues of others needs no ring: whoever is idle there has set an alarm clock for the same moment.
+        return taken, left, None if due is None else due - now
 
     def _look(self, queues: Sequence[str]) -> tuple[float | None, bool]:
         """Seconds until the next job is due, and whether there is anything to do now. Takes no lock."""
