@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # Started in the background of a shell without job control. Programs that tests start would inherit it, and not hear a Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # No time limits on examples: two cores that also run kill tests are now and then slow for a second, and that is no bug.
 settings.register_profile("tidewheel", deadline=None, suppress_health_check=[HealthCheck.too_slow])

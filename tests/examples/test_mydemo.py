@@ -32,6 +32,7 @@ def test_the_check_of_the_whole_passes(tmp_path: Path) -> None:
     assert "checks passed" in done.stdout
     assert done.stdout.count("✓") >= 15
     assert "✗" not in done.stdout
+    assert "was killed" not in done.stdout
     assert done.stderr == ""
     assert not list(tmp_path.iterdir()), "something was left behind"
 
@@ -45,6 +46,7 @@ def test_it_ends_all_of_it_and_leaves_nothing_behind(tmp_path: Path, signum: int
         assert "worker" in commands
         assert running.end(signum) == 0, running.said
         assert "all ended" in running.said
+        assert "was killed" not in running.said
         assert "Traceback" not in running.said, running.said
         assert running.programs() == {}
         assert not list(tmp_path.iterdir()), "something was left behind"

@@ -96,8 +96,9 @@ class TestIdle:
         for w in waiting:
             w.__exit__(None, None, None)
 
-    def test_a_listing_is_not_trusted_while_it_is_fresh(self, tmp_path: Path) -> None:
+    def test_a_listing_is_not_trusted_while_it_is_fresh(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """Two changes within one tick of the file system's clock have the same time stamp."""
+        monkeypatch.setattr(bells, "FRESH", 60.0)
         ringer = Bells(str(tmp_path))
         tick = time.time_ns()
         for n in range(5):
