@@ -2,6 +2,4 @@
 
 from celery_tasks.celery import app
 
-from celery_tasks import tasks  # isort: skip  after the app, which they are registered with; in place of Celery's autodiscover_tasks
-
-__all__ = ["app", "tasks"]
+__all__ = ["app"]

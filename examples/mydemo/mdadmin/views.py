@@ -6,7 +6,6 @@ even a job is queued each time. And a GET changes nothing: mail scanners and lin
 
 import json
 import logging
-from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -20,6 +19,7 @@ from django.utils.translation import get_language
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt, csrf_protect
 from django.views.generic import TemplateView, View
+from tidewheel.django import on_commit
 from tidewheel.errors import BrokerError
 
 from celery_tasks.tasks import send_activation_mail
@@ -108,7 +108,7 @@ class SendEmailView(FormView):
             accounts = User.objects.unconfirmed().filter(email=email)
             accounts.update(language=language)
             user_id = accounts.values_list("pk", flat=True).first() or NOBODY
-            transaction.on_commit(partial(send_activation_mail.delay, user_id))
+            on_commit(send_activation_mail, user_id)
 
     def before(self, email: str, language: str) -> None:
         """What else belongs into the transaction."""

@@ -157,6 +157,7 @@ class Lane:
             self._runner = asyncio.Runner()
         self._steered = Steered(coroutine)
         try:
-            return self._runner.run(self._steered)
+            # The runner would run them all in the context of the first one, where `current()` is the first one's job.
+            return self._runner.run(self._steered, context=contextvars.copy_context())
         finally:
             self._steered = None

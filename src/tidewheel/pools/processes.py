@@ -10,14 +10,15 @@ from collections.abc import Sequence
 from tidewheel.core.job import Delivery
 from tidewheel.pools.lane import Lane
 from tidewheel.pools.seam import Harness, Key, Why
-from tidewheel.pools.waiting import Waiting
+from tidewheel.pools.waiting import Fed, Fetch, Waiting
 
 
 class Processes:
     slots = 1
 
-    def __init__(self, harness: Harness, concurrency: int = 1, *, main_thread: bool = True) -> None:
-        self._waiting = Waiting()
+    def __init__(self, harness: Harness, *, main_thread: bool = True, fetch: Fetch | None = None) -> None:
+        """`fetch`: with it the pool's own thread reads what the worker says, while it has nothing to do (`Fed`)."""
+        self._waiting = Waiting() if fetch is None else Fed(fetch)
         self._lane = Lane(harness, self._waiting, by_signal=main_thread)
 
     def submit(self, deliveries: Sequence[Delivery]) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import queue
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from tidewheel.core.job import Delivery
 from tidewheel.pools.seam import Key
+
+Fetch = Callable[[Callable[[], bool]], None]
 
 
 class Waiting:
@@ -53,3 +55,28 @@ class Waiting:
         """Let this many blocked or future `get` calls answer None, after everything that was put before."""
         for _ in range(callers):
             self._keys.put(None)
+
+
+class Fed(Waiting):
+    """As `Waiting`, for one caller of `get` that fetches jobs itself when there are none: a job then wakes one thread and not two.
+
+    `fetch` blocks until something came. It is given a question, and must not begin to block when the answer is yes: others may `put`, too.
+    """
+
+    def __init__(self, fetch: Fetch) -> None:
+        super().__init__()
+        self._fetch = fetch
+        self._ended = False
+
+    def get(self) -> Delivery | None:
+        while (delivery := self.get_nowait()) is None:
+            if self._ended:
+                return None
+            self._fetch(self._come)
+        return delivery
+
+    def _come(self) -> bool:
+        return self._ended or bool(self._jobs)
+
+    def end(self, callers: int = 1) -> None:
+        self._ended = True

@@ -8,14 +8,12 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult
 from django.conf import settings
 from django.core.cache import cache
-from django.db import connection
 from django.test import TransactionTestCase, override_settings
 from django.utils import timezone
-from tidewheel import Abort, Job, Retry, RetryIn, Snooze
+from tidewheel import Abort, Retry, RetryIn, Snooze
 from tidewheel.testing import run_pending
 
 from celery_tasks import app
-from celery_tasks.celery import fresh_connections
 from celery_tasks.tasks import LATER, send_activation_mail
 from mailcatcher.smtp import Mailbox, Reception
 from mdadmin import tokens
@@ -121,14 +119,6 @@ class Mailing(TransactionTestCase):
     def test_a_refused_address_is_tried_again_after_its_rest(self) -> None:
         User.objects.update(email_refused_at=timezone.now() - REST)
         self.assertEqual(send_activation_mail(self.ann.pk), "sent")
-
-    def test_a_database_connection_that_is_too_old_is_not_used_by_the_next_job(self) -> None:
-        self.assertIn(fresh_connections, app.middleware)
-        User.objects.exists()
-        old = connection.connection
-        connection.close_at = 0.0
-        fresh_connections(Job(id="", task=""), lambda job: self.assertTrue(User.objects.exists()))
-        self.assertIsNot(connection.connection, old)
 
     # -- failing ---------------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,1 @@
+from shop.background import app as app

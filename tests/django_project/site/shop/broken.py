@@ -1,0 +1,3 @@
+"""Settings that cannot be used."""
+
+raise RuntimeError("no database today")
