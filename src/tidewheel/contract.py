@@ -12,18 +12,18 @@ same verb in two. No client handle may be used across a fork. The ten laws are i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
 import msgspec
 
 from tidewheel.core.job import Delivery, Envelope, JobView, State, Token
-from tidewheel.core.outcome import AnyOutcome
+from tidewheel.core.outcome import AnyOutcome, Cancelled, Dead, Expired, Succeeded
 
 __all__ = [
-    "Backend", "Beat", "Broker", "Browse", "CancelAnswer", "Consumer", "Control", "Counts", "Description", "JobFilter", "Progress",
-    "Receipt", "Record", "ResultStore", "Settlement", "Swept", "Verdict", "WorkerInfo",
+    "Archive", "Backend", "Beat", "Broadcaster", "Broker", "Browse", "CancelAnswer", "Consumer", "Control", "Counts", "Description",
+    "Final", "JobFilter", "Progress", "Receipt", "Record", "ResultStore", "Settlement", "Swept", "Verdict", "WorkerInfo",
 ]  # fmt: skip
 
 
@@ -248,6 +248,29 @@ class ResultStore(Protocol):
         ...
 
 
+class Final(msgspec.Struct, frozen=True, kw_only=True):
+    """How a job ended that another engine carries."""
+
+    id: str
+    deliveries: int
+    """How often it had been handed out when this outcome was made: the fence of an engine that never saw the claim."""
+    attempts: int
+    outcome: Succeeded | Dead | Cancelled | Expired
+
+
+@runtime_checkable
+class Archive(Protocol):
+    """Keeps the results of jobs that another engine carries: `Tidewheel("amqp://…", results="redis://…")`. The same engine's
+    `ResultStore` answers for them."""
+
+    def keep(self, batch: Sequence[Final]) -> None:
+        """Store how these jobs ended, each for its time to live, and wake who waits. Atomic for each, and repeating it is harmless.
+
+        What is known of a job is replaced only by what a later delivery, or the same, came to. Raises `BrokerUnavailable`.
+        """
+        ...
+
+
 class JobFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Which jobs to list; an empty field matches all."""
 
@@ -295,6 +318,22 @@ class Control(Protocol):
         ...
 
 
+@runtime_checkable
+class Broadcaster(Protocol):
+    """Says something to everybody who listens right now. Nothing is stored: who does not listen, or is just reconnecting, misses it."""
+
+    def send(self, message: bytes) -> int:
+        """Hand a message to the listeners; how many there were. Raises `BrokerUnavailable`."""
+        ...
+
+    def listen(self, heard: Callable[[bytes], None]) -> Callable[[], None]:
+        """From the return of this call on, call `heard` with every message, in a thread of the engine's own and one at a time.
+
+        A broken connection is mended without a word. Returns a function that ends it. Raises `BrokerUnavailable` when it cannot begin.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class Backend:
     """An engine, wired: the broker and whatever other roles it fills."""
@@ -303,3 +342,5 @@ class Backend:
     results: ResultStore | None = None
     browse: Browse | None = None
     control: Control | None = None
+    archive: Archive | None = None
+    broadcaster: Broadcaster | None = None

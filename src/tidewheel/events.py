@@ -5,7 +5,9 @@
 
 An event is emitted once, at the act. Logs, metrics and your handlers are subscribers; with none, an event costs one truth test.
 Handlers of job events run in the executor (a child process of the worker) right after the run, `JobPublished` where the call was
-made, worker events in the worker itself for its own subscribers only. A handler that raises is logged and changes nothing.
+made, worker events in the worker itself for its own subscribers. Of these the app's listeners hear four, in the child processes:
+`WorkerStarting`, `ExecutorStarted`, `ExecutorEnded` (of one that is replaced), and in one executor `WorkerStarted`. A handler that
+raises is logged and changes nothing.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from tidewheel.errors import ErrorRecord
+from tidewheel.wire.values import decode
 
 log = logging.getLogger("tidewheel.events")
 
@@ -74,6 +77,10 @@ class WorkerEvent(Event, frozen=True, kw_only=True):
     worker: str
 
 
+class WorkerStarting(WorkerEvent, frozen=True, kw_only=True):
+    """A worker's child has imported the app, and runs nothing yet: the place to set logs up. Told to the app's own listeners only."""
+
+
 class WorkerStarted(WorkerEvent, frozen=True, kw_only=True):
     pass
 
@@ -112,12 +119,28 @@ class OutcomeRefused(WorkerEvent, frozen=True, kw_only=True):
     verdict: str
 
 
+class Broadcast(Event, frozen=True, kw_only=True):
+    """Somebody called `app.broadcast`. Heard once in every executor process of every worker that is connected at that moment."""
+
+    topic: str
+    packed: bytes = b""
+
+    @property
+    def data(self) -> Any:
+        """What was sent along."""
+        return decode(self.packed) if self.packed else None
+
+
 ALL_EVENTS: tuple[type[Event], ...] = (
-    JobPublished, JobStarted, JobSucceeded, JobRetried, JobFailed, JobCancelled, WorkerStarted, WorkerDraining,
+    JobPublished, JobStarted, JobSucceeded, JobRetried, JobFailed, JobCancelled, WorkerStarting, WorkerStarted, WorkerDraining,
     WorkerStopped, ExecutorStarted, ExecutorEnded, BrokerLost, BrokerFound, OutcomeRefused,
+    Broadcast,
 )  # fmt: skip
 
 E = TypeVar("E", bound=Event)
+
+pack = msgspec.msgpack.Encoder().encode
+"""An event as bytes, for another process of the same app."""
 
 
 class Emitter:

@@ -34,6 +34,7 @@ EXAMPLES: list[Event] = [
     e.JobRetried(**JOB, attempt=2, why="retry", delay=4.0, duration=0.5, error=ERROR),
     e.JobFailed(**JOB, attempt=3, reason="failed", duration=0.5, error=ERROR),
     e.JobCancelled(**JOB),
+    e.WorkerStarting(worker="w1"),
     e.WorkerStarted(worker="w1"),
     e.WorkerDraining(worker="w1", running=2),
     e.WorkerStopped(worker="w1", cut=1),
@@ -42,6 +43,7 @@ EXAMPLES: list[Event] = [
     e.BrokerLost(worker="w1", error="disk full"),
     e.BrokerFound(worker="w1", after=2.5),
     e.OutcomeRefused(worker="w1", id=ID, verdict="stale"),
+    e.Broadcast(topic="drop-cache", packed=b"\xa6secret"),
 ]
 
 
@@ -119,6 +121,16 @@ def test_a_failure_on_a_terminal_shows_a_readable_traceback_that_cannot_forge_li
     assert f"ERROR    Task mail.send[{ID}] failed: shop.OutOfStock: no tea\\n12:00:00" in first
     assert rest == ["  Traceback (most recent call last):", '    File "shop.py", line 3, in sell', "  shop.OutOfStock: no tea"]
     assert "\x1b" not in text
+
+
+@pytest.mark.parametrize("kind", ["tidewheel.errors.Abort", "tidewheel.errors.RetryIn"])
+def test_what_a_task_says_by_raising_is_one_line(kind: str) -> None:
+    error = ErrorRecord(type=kind, message="no such user", traceback=ERROR.traceback)
+    failed = e.JobFailed(**JOB, attempt=1, reason="aborted", error=error)
+    for event in (failed, e.JobRetried(**JOB, attempt=1, why="retry", delay=1.0, error=error)):
+        text = told(event, stream=Terminal(), color=False)
+        assert text.count("\n") == 1
+        assert "no such user" in text
 
 
 @pytest.mark.parametrize(
@@ -318,10 +330,12 @@ def test_no_arguments_and_no_values_in_any_field_of_an_event() -> None:
     """Events carry neither; should one get such a field, this fails and somebody thinks about the logs."""
     known = {
         "id", "task", "queue", "attempt", "waited", "duration", "why", "delay", "error", "reason", "worker", "running", "cut", "pid",
-        "after", "verdict",
+        "after", "verdict", "topic",
+        "packed",  # of a broadcast, and its line tells the topic only
     }  # fmt: skip
     assert {f for kind in ALL_EVENTS for f in kind.__struct_fields__} <= known
     assert "args" not in as_json(e.JobFailed(**JOB, attempt=1, reason="failed", error=ERROR))
+    assert "secret" not in told(e.Broadcast(topic="drop-cache", packed=b"\xa6secret"))
 
 
 def test_every_event_and_every_field_is_in_the_reference() -> None:

@@ -35,7 +35,7 @@ def check(rig: Rig, results: list, killed: set[int], *, most_extra: int) -> None
     assert sum(c.ready + c.scheduled + c.running + c.dead for c in counts.values()) == 0, counts
 
 
-POOLS = [("-P", "processes", "-c", "2"), ("-P", "threads", "-c", "4"), ("-P", "asyncio", "-c", "4")]
+POOLS = [("-P", "processes", "-c", "2"), ("-P", "threads", "-c", "4"), ("-P", "asyncio", "-c", "4"), ("-P", "gevent", "-c", "4")]
 
 
 @pytest.mark.parametrize("pool", POOLS, ids=lambda p: p[1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -136,11 +137,23 @@ class Stage:
         assert not self.thread.is_alive(), "the pool did not end"
 
 
+def greenlets(probe: Probe) -> Any:
+    if os.environ["PATCHED_FOR"] == "gevent":
+        from tidewheel.pools.gevent import Gevent
+
+        return Gevent(probe, 4)
+    from tidewheel.pools.eventlet import Eventlet
+
+    return Eventlet(probe, 4)
+
+
 POOLS: dict[str, Callable[[Probe], Any]] = {
     "processes": lambda probe: Processes(probe, main_thread=False),
     "threads": lambda probe: Threads(probe, 4),
     "asyncio": lambda probe: Asyncio(probe, 4),
 }
+if "PATCHED_FOR" in os.environ:  # test_greenlets.py runs this file once more, in a process that was patched for one of these pools
+    POOLS = {os.environ["PATCHED_FOR"]: greenlets}
 
 
 @pytest.fixture(params=list(POOLS))
@@ -260,7 +273,7 @@ def test_quitting_ends_what_was_accepted(stage: Stage) -> None:
 
 
 def test_several_run_at_once() -> None:
-    for name in ("threads", "asyncio"):
+    for name in POOLS.keys() - {"processes"}:
         release.clear()
         stage = Stage(POOLS[name])
         deliveries = stage.submit(*[held.call() for _ in range(4)])

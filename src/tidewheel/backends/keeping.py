@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from tidewheel.contract import Final, Record
+from tidewheel.core.outcome import Cancelled, Dead, Succeeded
 from tidewheel.errors import ErrorRecord
 from tidewheel.wire.failures import encode_error
 
@@ -28,3 +30,16 @@ def kept(ttl: float, key_window: float) -> float:
 def lost_error(worker: str) -> bytes:
     """The error of a job whose worker died, for its history and for the dead letters."""
     return encode_error(ErrorRecord(type="WorkerLost", message=f"the worker that held the job died ({worker})"))
+
+
+def archived(final: Final, now: float) -> Record:
+    """What an archive answers for a job that ended like this."""
+    match final.outcome:
+        case Succeeded(value, ttl):
+            return Record(id=final.id, state="succeeded", value=value if ttl > 0 else None, finished=now, attempts=final.attempts)
+        case Dead(reason, error):
+            return Record(id=final.id, state="dead", error=error or None, reason=reason, finished=now, attempts=final.attempts)
+        case Cancelled():
+            return Record(id=final.id, state="cancelled", finished=now, attempts=final.attempts)
+        case _:
+            return Record(id=final.id, state="expired", finished=now, attempts=final.attempts)

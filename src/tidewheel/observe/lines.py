@@ -9,11 +9,15 @@ from collections.abc import Callable, Mapping
 from logging import DEBUG, ERROR, INFO, WARNING
 from typing import Any, NamedTuple
 
+from msgspec.structs import replace
+
 from tidewheel import events as e
 from tidewheel.errors import ErrorRecord
 from tidewheel.observe.text import cap, escape
 
 __all__ = ["LINES", "Line"]
+
+SAYINGS = ("tidewheel.errors.Abort", "tidewheel.errors.RetryIn")
 
 SHORT = 500
 """Characters of an exception's message that go into the sentence."""
@@ -41,6 +45,11 @@ def _ms(seconds: float) -> float:
 def _error(error: ErrorRecord | None) -> str:
     """`: ValueError: no such user`, on one line."""
     return "" if error is None else ": " + escape(cap(str(error).rstrip(), SHORT))
+
+
+def _trace(error: ErrorRecord | None) -> ErrorRecord | None:
+    """The error to print below the line; without its traceback where raising was the task's way of saying something."""
+    return replace(error, traceback="") if error is not None and error.type in SAYINGS else error
 
 
 # -- jobs -------------------------------------------------------------------------------------------------------------
@@ -77,7 +86,7 @@ def _retried(event: e.JobRetried) -> Line:
     fields = _job(
         event, attempt=event.attempt, duration_ms=_ms(event.duration), outcome="retried", reason=event.why, delay_ms=_ms(event.delay)
     )
-    return Line(level, f"{_name(event)} {text}{_error(event.error)}", fields, event.error)
+    return Line(level, f"{_name(event)} {text}{_error(event.error)}", fields, _trace(event.error))
 
 
 def _failed(event: e.JobFailed) -> Line:
@@ -86,7 +95,7 @@ def _failed(event: e.JobFailed) -> Line:
     tries = f" after {event.attempt} attempts" if event.attempt > 1 else ""
     # To give up was the task's own decision where it raised Abort: nothing is broken.
     level = WARNING if event.reason == "aborted" else ERROR
-    return Line(level, f"{_name(event)} {what}{tries}{_error(event.error)}", fields, event.error)
+    return Line(level, f"{_name(event)} {what}{tries}{_error(event.error)}", fields, _trace(event.error))
 
 
 def _cancelled(event: e.JobCancelled) -> Line:
@@ -94,6 +103,10 @@ def _cancelled(event: e.JobCancelled) -> Line:
 
 
 # -- workers ----------------------------------------------------------------------------------------------------------
+
+
+def _worker_starting(event: e.WorkerStarting) -> Line:
+    return Line(DEBUG, f"{escape(event.worker)} starting", {"worker": event.worker})
 
 
 def _worker_started(event: e.WorkerStarted) -> Line:
@@ -137,6 +150,10 @@ def _refused(event: e.OutcomeRefused) -> Line:
     return Line(INFO, text, {"worker": event.worker, "job_id": event.id, "reason": event.verdict})
 
 
+def _broadcast(event: e.Broadcast) -> Line:
+    return Line(DEBUG, f"broadcast {escape(event.topic)} heard", {"topic": event.topic})
+
+
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" + ("" if number == 1 else "s")
 
@@ -148,6 +165,7 @@ LINES: dict[type[e.Event], tuple[str, int, Callable[[Any], Line]]] = {
     e.JobRetried: ("job.retried", WARNING, _retried),
     e.JobFailed: ("job.failed", ERROR, _failed),
     e.JobCancelled: ("job.cancelled", INFO, _cancelled),
+    e.WorkerStarting: ("worker.starting", DEBUG, _worker_starting),
     e.WorkerStarted: ("worker.started", INFO, _worker_started),
     e.WorkerDraining: ("worker.draining", INFO, _draining),
     e.WorkerStopped: ("worker.stopped", WARNING, _stopped),
@@ -156,5 +174,6 @@ LINES: dict[type[e.Event], tuple[str, int, Callable[[Any], Line]]] = {
     e.BrokerLost: ("broker.lost", ERROR, _broker_lost),
     e.BrokerFound: ("broker.found", WARNING, _broker_found),
     e.OutcomeRefused: ("outcome.refused", INFO, _refused),
+    e.Broadcast: ("broadcast.heard", DEBUG, _broadcast),
 }
 """Event class -> name, the highest level that it can have, what it says."""

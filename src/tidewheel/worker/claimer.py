@@ -22,6 +22,10 @@ WAIT = 5.0
 """Seconds that one claim may block; only how often an idle worker makes sure that it is idle."""
 
 
+SOON = 0.05
+"""Seconds for which who is full only waits for room: while jobs are short, that is cheaper than to listen to the broker as well."""
+
+
 class Claimer:
     """One thread, from `start` until `stop`."""
 
@@ -89,19 +93,39 @@ class Claimer:
     def _claim(self) -> None:
         limit = self._ledger.appetite(self._settler.unsettled())
         if limit == 0:
-            with self._ledger.lock:
-                if self._ledger.appetite(self._settler.unsettled()) == 0 and not self._stopping.is_set() and not self._reconcile:
-                    self._ledger.room.wait(0.5 if self._ledger.held() else 5.0)
+            self._wait_for_room()
             return
+        # Asked before the claim: an outcome that is written during it may put a job, or one that follows, into a queue just seen empty.
+        idle = self._idle is not None and not self._ledger.held() and not self._settler.unsettled()
         deliveries = self._consumer().claim(self._queues, limit, 0.0 if self._idle is not None else WAIT)
         self._trouble(None)
         if self._consumer().news:
             self._news()
         if deliveries:
             self._hub.dispatch(self._ledger.accept(self._one_suspect(deliveries)))
-        elif self._idle is not None and not self._ledger.held() and not self._settler.unsettled():
+        elif self._idle is not None and idle:
             self._idle()
             self._stopping.wait()
+
+    def _wait_for_room(self) -> None:
+        """While we are full: until there is room. When jobs are long, also hear of cancellations meanwhile."""
+        ledger = self._ledger
+        consumer = self._consumer()
+        with ledger.lock:
+            if not self._full() or ledger.room.wait(SOON) or not self._full():
+                return
+            ledger.knock = consumer.wake
+        try:
+            consumer.claim(self._queues, 0, 0.5 if ledger.held() else WAIT)
+        finally:
+            with ledger.lock:
+                ledger.knock = None
+        self._trouble(None)
+        if consumer.news:
+            self._news()
+
+    def _full(self) -> bool:
+        return self._ledger.appetite(self._settler.unsettled()) == 0 and not self._stopping.is_set() and not self._reconcile
 
     def _one_suspect(self, deliveries: Sequence[Delivery]) -> Sequence[Delivery]:
         """Keep at most one suspect, last; the others would be hit if it kills this worker."""

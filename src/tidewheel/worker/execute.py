@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from tidewheel import events
 from tidewheel.context import CancelFlag, Context, _current
-from tidewheel.core.job import Delivery
+from tidewheel.core.job import Delivery, Envelope
 from tidewheel.core.options import Options, class_names, effective
 from tidewheel.core.outcome import (
     AnyEnding,
@@ -27,11 +27,13 @@ from tidewheel.core.outcome import (
     AskedSnooze,
     BadArguments,
     Counters,
+    Dead,
     Interrupted,
     OverTime,
     Raised,
     Returned,
     Stopped,
+    Succeeded,
     Undecodable,
     UnknownTask,
     decide,
@@ -135,7 +137,8 @@ class Execution:
             return
         self.job = Job(
             id=envelope.id, task=envelope.task, args=bound_args, kwargs=bound_kwargs, queue=envelope.queue, priority=envelope.priority,
-            attempt=delivery.attempt, max_attempts=self._options.retry.attempts, published=delivery.published, headers=envelope.headers,
+            attempt=delivery.attempt, max_attempts=self._options.retry.attempts, deliveries=delivery.deliveries, published=delivery.published,
+            headers=envelope.headers,
         )  # fmt: skip
         key = self.key
         self.context = Context(self.job, report=lambda data: report(key, data), cancel=self.cancel)
@@ -232,6 +235,14 @@ class Execution:
         return decide(
             self.ending, counters, self._options.retry, ttl=self._options.result_ttl, cancelled=self.cancel.is_set(), dice=random.random()
         )
+
+    def follow_ups(self, outcome: AnyOutcome) -> tuple[Envelope, ...]:
+        """The jobs that the run wants stored with this outcome."""
+        wanted = self.context.follow_ups if hasattr(self, "context") else None
+        if not wanted:
+            return ()
+        after = "success" if isinstance(outcome, Succeeded) else "failure" if isinstance(outcome, Dead) else None
+        return tuple(envelope for when, envelope in wanted if when == after)
 
 
 def _is_async_cancellation(error: BaseException) -> bool:

@@ -1,8 +1,12 @@
 """An executor: the child process in which user code runs.
 
-One thread reads what the worker says and hands it to the pool; the pool runs jobs; whoever ends one sends its outcome at once, with
-a `send` of its own. So an outcome lies in the kernel's buffer the moment it exists, and survives whatever happens to this process.
-When the worker is gone, so is the executor: at the end of its socket, and on Linux by `PR_SET_PDEATHSIG`.
+What the worker says is read and handed to the pool; the pool runs jobs; whoever ends one sends its outcome at once, with a `send` of
+its own. So an outcome lies in the kernel's buffer the moment it exists, and survives whatever happens to this process. When the worker
+is gone, so is the executor: at the end of its socket, and on Linux by `PR_SET_PDEATHSIG`.
+
+Who reads. Where several jobs run at once, a thread of its own. Where one runs at a time, the main thread itself while it has nothing to
+do: a job then wakes one thread instead of two (docs/decisions/0002). While it runs a job nobody reads; for what cannot wait until
+the job has ended (a `Stop`) the worker also sends the signal POKE, for which a sentry waits.
 """
 
 from __future__ import annotations
@@ -11,11 +15,12 @@ import functools
 import logging
 import operator
 import os
+import select
 import signal
 import socket
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -24,11 +29,13 @@ from tidewheel.core.job import Delivery
 from tidewheel.core.options import NO_RETRY
 from tidewheel.core.outcome import Counters, Stopped, decide
 from tidewheel.errors import ConfigurationError
-from tidewheel.events import ALL_EVENTS
+from tidewheel.events import ALL_EVENTS, ExecutorEnded, ExecutorStarted
 from tidewheel.lifeline import hold
 from tidewheel.pools.seam import Pool
+from tidewheel.pools.waiting import Fetch
 from tidewheel.worker.execute import Execution, Kitchen
 from tidewheel.worker.frames import (
+    POKE,
     Bloated,
     Decoder,
     Ended,
@@ -68,24 +75,56 @@ class Executor:
         self._announce = False
         self._inline = inline
         self._max_memory: int | None = None
+        self._worker = ""
         self._looked = 0.0
-        self._configured = threading.Event()
+        self._reading = threading.Lock()
+        self._fetches = False
         self._gone = False
 
     def run(self) -> None:
-        threading.Thread(target=self._read, name="tidewheel-reader", daemon=True).start()
-        self._configured.wait()
+        while self._pool is None and not self._gone:
+            self._hear()
         if self._pool is not None:
+            thread = self._sentry if self._fetches else self._read
+            threading.Thread(target=thread, name="tidewheel-reader", daemon=True).start()
+            self._kitchen.emitter.emit(ExecutorStarted(worker=self._worker, pid=os.getpid()))
             self._send([Ready(os.getpid())])
             self._pool.run()
+            self._kitchen.emitter.emit(ExecutorEnded(worker=self._worker, pid=os.getpid(), why="stopped"))
         self._sock.close()
 
     # -- what the worker says -----------------------------------------------------------------------------------------
 
     def _read(self) -> None:
+        """A thread of its own."""
+        while not self._gone:
+            self._hear()
+
+    def _sentry(self) -> None:
+        """A thread that reads only when the worker says that it must be now, while the main thread runs a job."""
+        poll = select.poll()
+        poll.register(self._sock, select.POLLIN)
+        while not self._gone:
+            signal.sigwait({POKE})
+            # Not all of it may be there yet: what the socket could not hold follows as we read.
+            while not self._gone and poll.poll(50):
+                with self._reading:  # if the main thread has it, that is waiting for a message, and will get this one
+                    self._hear(socket.MSG_DONTWAIT)
+
+    def _fetch(self, come: Callable[[], bool]) -> None:
+        """For the main thread: wait until the worker says something, and take it."""
+        with self._reading:
+            if not come():  # the sentry may have been here while we came
+                self._hear()
+
+    def _hear(self, flags: int = 0) -> None:
+        """Take what the worker has said. To be called by one thread at a time, so that the pieces of a message stay in order."""
         try:
-            while data := self._sock.recv(262_144):
+            if data := self._sock.recv(262_144, flags):
                 self._take(data)
+                return
+        except (BlockingIOError, InterruptedError):
+            return  # another thread was faster
         except OSError:
             pass  # ECONNRESET means the same as the end
         except Exception:
@@ -94,7 +133,6 @@ class Executor:
         self._gone = True
         if not self._inline:
             os._exit(0)
-        self._configured.set()
         if self._pool is not None:
             self._pool.quit()
 
@@ -119,9 +157,10 @@ class Executor:
         if setup.lifeline is not None and not self._inline:
             self._lifeline = hold(setup.lifeline)  # kept open, and so locked, for the life of this process
         self._max_memory = setup.max_memory
-        self._pool = _make_pool(setup, self)
+        self._worker = setup.worker
+        self._fetches = setup.pokes
+        self._pool = _make_pool(setup, self, self._fetch if self._fetches else None)
         self._announce = self._pool.slots > 1
-        self._configured.set()
 
     def _ready(self) -> Pool:
         assert self._pool is not None, "the first message to an executor is its Setup"
@@ -145,7 +184,7 @@ class Executor:
 
     def ended(self, execution: Any) -> None:
         outcome = execution.outcome()
-        self._send([Ended(execution.key, outcome, execution.duration)])
+        self._send([Ended(execution.key, outcome, execution.duration, execution.follow_ups(outcome))])
         tell(self._kitchen.emitter, execution.delivery, outcome, execution.duration)
         if self._max_memory is not None:
             self._watch_memory(self._max_memory)
@@ -173,11 +212,11 @@ class Executor:
                 os._exit(0)
 
 
-def _make_pool(setup: Setup, harness: Executor) -> Pool:
+def _make_pool(setup: Setup, harness: Executor, fetch: Fetch | None) -> Pool:
     if setup.pool in ("processes", "inline"):
         from tidewheel.pools.processes import Processes
 
-        return Processes(harness, main_thread=setup.main_thread)
+        return Processes(harness, main_thread=setup.main_thread, fetch=fetch)
     if setup.pool == "threads":
         from tidewheel.pools.threads import Threads
 
@@ -186,6 +225,14 @@ def _make_pool(setup: Setup, harness: Executor) -> Pool:
         from tidewheel.pools.aio import Asyncio
 
         return Asyncio(harness, setup.concurrency)
+    if setup.pool == "gevent":
+        from tidewheel.pools.gevent import Gevent
+
+        return Gevent(harness, setup.concurrency)
+    if setup.pool == "eventlet":
+        from tidewheel.pools.eventlet import Eventlet
+
+        return Eventlet(harness, setup.concurrency)
     raise ConfigurationError(f"pool {setup.pool!r} is not known")
 
 
@@ -213,7 +260,12 @@ def end_with_parent(parent: int) -> None:
 
 
 def ignore_terminal() -> None:
-    """Ctrl-C and hang-ups are for the worker, which tells its children what to do."""
+    """Ctrl-C and hang-ups are for the worker, which tells its children what to do.
+
+    To be called before the app is imported: POKE must be blocked in every thread, else it ends this process instead of waking the sentry.
+    """
+    if POKE:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {POKE})
     signal.signal(signal.SIGINT, _nothing)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     if hasattr(signal, "SIGHUP"):

@@ -140,8 +140,11 @@ def manifest(app: Tidewheel) -> Manifest:
     return Manifest(
         name=app.name or next((t.split(".")[0] for t in app.tasks), "tidewheel"),
         url=app.absolute_url(),
+        results=app.absolute_results_url(),
         tasks={name: task.declared for name, task in app.tasks.items()},
         listens=app.events.wanted(),
         result_ttl=app.defaults.result_ttl,
+        queues=app.queues,
+        workers=dict(app.workers),
         threads=threading.active_count() - 1,
     )

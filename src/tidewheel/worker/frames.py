@@ -6,17 +6,22 @@ twice by one worker while a stuck thread of the first claim still lives.
 
 from __future__ import annotations
 
+import signal
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal
 
 import msgspec
 
-from tidewheel.core.job import Delivery
+from tidewheel.core.job import Delivery, Envelope
 from tidewheel.core.options import Options
 from tidewheel.core.outcome import AnyOutcome
 
 Key = tuple[str, int]
 Why = Literal["cancel", "soft", "hard", "interrupt"]
+
+POKE: int = signal.SIGRTMIN + 8 if sys.platform == "linux" else 0
+"""The signal by which an executor is told to read although it is in the middle of a run. 0: there is none, it reads all the time."""
 
 # -- worker -> executor -------------------------------------------------------------------------------------------------
 
@@ -33,8 +38,11 @@ class Setup(Message, frozen=True):
     concurrency: int
     lifeline: str | None
     max_memory: int | None
+    pokes: bool = False
+    """The worker sends the signal POKE with what must be read in the middle of a run; so nobody has to read all the time."""
     main_thread: bool = True
     """Whether `run` is called on the main thread, where a signal can interrupt a run."""
+    worker: str = ""
 
 
 class Run(Message, frozen=True):
@@ -81,6 +89,8 @@ class Ended(Message, frozen=True):
     key: Key
     outcome: AnyOutcome
     duration: float
+    publish: tuple[Envelope, ...] = ()
+    """Jobs that are stored together with the outcome."""
 
 
 class Returned(Message, frozen=True):
@@ -111,7 +121,13 @@ class Manifest(Message, frozen=True):
     tasks: dict[str, Options]
     listens: frozenset[str]
     """Names of the event classes that the app listens to."""
+    results: str | None = None
+    """Where its results are kept, if not with the broker; a URL."""
     result_ttl: float = 3600.0
+    queues: tuple[str, ...] = ()
+    """What the app says its workers consume; empty: the queues of its tasks."""
+    workers: dict[str, int] = {}
+    """What the app says of its workers where their command line says nothing: `WorkerOptions` by name."""
     threads: int = 0
     """Threads that importing the app has started: they do not survive a fork."""
 

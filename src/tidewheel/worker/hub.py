@@ -105,6 +105,10 @@ class Hub:
         ids = tuple(ids)
         self.later(lambda: self._warden.cancel(ids))
 
+    def announce(self, message: bytes) -> None:
+        """Tell every executor of a broadcast."""
+        self.later(lambda: self._announce(message))
+
     def hand_back(self) -> None:
         """Start nothing more: everything that has not started goes to the settler as unstarted."""
         self.later(self._hand_back)
@@ -196,8 +200,14 @@ class Hub:
         outcome = message.outcome
         if type(outcome) is Again and outcome.event == "interrupted":
             self.cut += 1
-        settlements.append(Settlement(flight.delivery.envelope.id, flight.delivery.token, outcome))
+        settlements.append(Settlement(flight.delivery.envelope.id, flight.delivery.token, outcome, message.publish))
         self._tell(flight.delivery, outcome, message.duration)
+
+    def _worker_started(self, link: Link) -> None:
+        event = events.WorkerStarted(worker=self._name)
+        self._emitter.emit(event)
+        if type(event).__name__ in self._judge.manifest.listens:
+            self._roster.send(link.number, Tell(_encoder.encode(event)))
 
     def _hear_rarely(self, link: Link, message: object) -> None:
         match message:
@@ -206,7 +216,7 @@ class Hub:
                 self._emitter.emit(events.ExecutorStarted(worker=self._name, pid=pid))
                 if not self.ready.is_set():
                     self.ready.set()
-                    self._emitter.emit(events.WorkerStarted(worker=self._name))
+                    self._worker_started(link)
                 self.dispatch(self._ledger.seat_pending())
             case Returned(keys):
                 self._came_back(self._ledger.returned(keys))
@@ -229,6 +239,10 @@ class Hub:
     def _give_back(self, deliveries: Iterable[Delivery]) -> None:
         for delivery in deliveries:
             self._settler.add(Settlement(delivery.envelope.id, delivery.token, self._judge.outcome(delivery, Unstarted())))
+
+    def _announce(self, message: bytes) -> None:
+        for number in self._roster.ready():
+            self._roster.send(number, Tell(message))
 
     def _hand_back(self) -> None:
         self._stopping = self._warden.stopping = self._roster.stopping = True

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Literal
 
 from tidewheel.core import intake
@@ -78,6 +78,8 @@ class Ledger:
         self.lock = threading.RLock()
         self.room = threading.Condition(self.lock)
         """Notified when there may be room for more, or nothing is left."""
+        self.knock: Callable[[], None] | None = None
+        """Called then, too: by who waits for room and for something else at once."""
         self.seats: dict[int, Seat] = {}
         self.flights: dict[Key, Flight] = {}
         self.pending: deque[Delivery] = deque()
@@ -103,7 +105,7 @@ class Ledger:
         """After runs were struck out: wake who waits for room, if there is now enough of it to be worth a claim."""
         with self.lock:
             if not self.flights or self.appetite(unsettled):
-                self.room.notify_all()
+                self.tell_room()
 
     def accept(self, deliveries: Iterable[Delivery]) -> Assignment:
         """Enter new deliveries and seat as many as fit."""
@@ -180,7 +182,7 @@ class Ledger:
         """Strike out jobs that an executor gave back unstarted; they are the caller's to give to others or hand back."""
         with self.lock:
             flights = [f for k in keys if (f := self._strike(k)) is not None]
-            self.room.notify_all()
+            self.tell_room()
             return [f.delivery for f in flights]
 
     def _strike(self, key: Key) -> Flight | None:
@@ -214,8 +216,14 @@ class Ledger:
                 else:
                     unstarted.append(flight.delivery)
             seat.flights.clear()
-            self.room.notify_all()
+            self.tell_room()
             return seat, running, unstarted
+
+    def tell_room(self) -> None:
+        """Wake who waits for room. With the lock held."""
+        self.room.notify_all()
+        if self.knock is not None:
+            self.knock()
 
     # -- asking -------------------------------------------------------------------------------------------------------
 

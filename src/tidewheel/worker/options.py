@@ -6,7 +6,9 @@ from typing import Literal
 
 import msgspec
 
-Pool = Literal["processes", "threads", "asyncio", "inline"]
+from tidewheel.pools.patches import PATCHES
+
+Pool = Literal["processes", "threads", "asyncio", "gevent", "eventlet", "inline"]
 StartMethod = Literal["forkserver", "spawn"]
 
 
@@ -17,11 +19,14 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What `-A` names."""
     url: str | None = None
     """The broker, where it is not the app's own."""
+    results: str | None = None
+    """Where results are kept, where it is not as the app says."""
     name: str | None = None
     """How people call it; by default `<host>-<pid>`."""
     pool: Pool = "processes"
     concurrency: int | None = None
-    """Jobs at once; by default one for each processor this process may use (`processes`), 20 (`threads`), 100 (`asyncio`), 1 (`inline`)."""
+    """Jobs at once; by default one for each processor this process may use (`processes`), 20 (`threads`), 1 (`inline`),
+    100 in the others."""
     queues: tuple[str, ...] | None = None
     """By default the queues that the app's tasks name, and `default`."""
     exclude: tuple[str, ...] = ()
@@ -40,3 +45,8 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     burst: bool = False
     """Stop when the queues are empty."""
     color: bool | None = None
+
+    @property
+    def forks(self) -> bool:
+        """Whether executors are forked off a process that has imported the app. A patched one (pools/patches.py) cannot be."""
+        return self.start_method == "forkserver" and self.pool not in (*PATCHES, "inline")

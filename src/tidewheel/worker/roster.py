@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 import msgspec
 
 from tidewheel.worker.crew import Crew, ForkserverGone, exit_text
-from tidewheel.worker.frames import Manifest, Quit, Setup, TakeBack
+from tidewheel.worker.frames import POKE, Manifest, Quit, Setup, Stop, TakeBack, Tell
 from tidewheel.worker.ledger import Ledger, Seat
 from tidewheel.worker.link import Link
 from tidewheel.worker.pause import Pause
@@ -22,6 +22,9 @@ CONTROL = "control"
 """What the selector has for the crew's own socket."""
 STATUS_PATIENCE = 1.0
 """Seconds to wait for the exit status of an executor whose socket has ended."""
+
+URGENT = (Stop, TakeBack, Tell)
+"""What an executor must read in the middle of a run."""
 
 Died = Callable[[int, int, "int | None", "str | None"], None]
 """Called with number, pid, exit status (None: unknown) and, if the forkserver's death took it along, how that ended."""
@@ -61,6 +64,8 @@ class Roster:
         link = self.links.get(number)
         if link is not None:
             link.send(messages)
+            if self._setup.pokes and any(type(m) in URGENT for m in messages):
+                self._crew.kill(number, POKE)
 
     # -- beginning ----------------------------------------------------------------------------------------------------
 
@@ -113,7 +118,7 @@ class Roster:
             seat = self._ledger.seats.get(number)
             if seat is not None and seat.state == "starting":
                 seat.state = "ready"
-            self._ledger.room.notify_all()
+            self._ledger.tell_room()
 
     # -- ending -------------------------------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from tidewheel import events
 from tidewheel.contract import Backend, Description
 from tidewheel.errors import ConfigurationError
+from tidewheel.pools.patches import REMARKS, check
 from tidewheel.worker.crew import ForkCrew, InlineCrew, SpawnCrew
 from tidewheel.worker.frames import Manifest
 from tidewheel.worker.options import WorkerOptions
@@ -31,7 +32,7 @@ Announce = Callable[[Manifest, Description, "Worker"], None]
 def run(
     options: WorkerOptions,
     *,
-    connect: Callable[[str], Backend],
+    connect: Callable[[str, str | None], Backend],
     entry: Sequence[str],
     emitter: events.Emitter | None = None,
     announce: Announce | None = None,
@@ -52,15 +53,17 @@ def run(
 
         manifest = crew.start()
         url = options.url or manifest.url
-        if url.startswith("memory:"):
+        if any(u.startswith("memory:") for u in (url, options.results or manifest.results or "")):
             raise ConfigurationError(
-                f"{url} lives inside one process, so a worker process cannot share it: use sqlite:///tidewheel.db, or run the worker in "
+                "memory:// lives inside one process, so a worker process cannot share it: use sqlite:///tidewheel.db, or run the worker in "
                 "the same process with tidewheel.testing.running(app)"
             )
-        if manifest.threads and options.pool != "inline" and options.start_method == "forkserver":
+        if manifest.threads and options.forks:
             log.warning("importing the app has started %d threads, which executors will not have: start them in the task, or use "
                         "--start-method spawn", manifest.threads)  # fmt: skip
-        backend = connect(url)
+        if options.pool in REMARKS:
+            log.warning(REMARKS[options.pool])
+        backend = connect(url, options.results or manifest.results)
         backend.broker.open()
     except BaseException:
         crew.close()
@@ -97,7 +100,8 @@ def _crew(options: WorkerOptions, entry: Sequence[str], app: Callable[[], Tidewh
         if app is None:
             raise ConfigurationError("the inline pool runs jobs in this process and needs the app here")
         return InlineCrew(app())
-    if options.start_method == "spawn":
+    check(options.pool)
+    if not options.forks:
         return SpawnCrew(options.app, entry)
     if sys.platform == "win32":
         raise ConfigurationError("there is no fork on this system: use --start-method spawn")

@@ -74,7 +74,7 @@ class Warden:
             ledger.pending.remove(delivery)
             self._settler.add(Settlement(delivery.envelope.id, delivery.token, outcome))
         ledger.waiting_since = now
-        ledger.room.notify_all()
+        ledger.tell_room()
 
     def _watch(self, flight: Flight, now: float) -> float:
         """Act on one run's limits; the moment at which to look at it again."""

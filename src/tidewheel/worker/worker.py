@@ -11,6 +11,7 @@ import os
 import socket
 import threading
 import time
+from collections.abc import Callable
 
 import msgspec
 
@@ -22,7 +23,7 @@ from tidewheel.ids import incarnation
 from tidewheel.version import __version__
 from tidewheel.worker.claimer import Claimer
 from tidewheel.worker.crew import Crew
-from tidewheel.worker.frames import Manifest, Setup
+from tidewheel.worker.frames import POKE, Manifest, Setup
 from tidewheel.worker.hub import Hub
 from tidewheel.worker.keeper import Keeper
 from tidewheel.worker.ledger import Ledger
@@ -31,6 +32,8 @@ from tidewheel.worker.settler import Settler
 
 log = logging.getLogger("tidewheel.worker")
 
+_broadcast = msgspec.msgpack.Decoder(events.Broadcast)
+
 
 class Worker:
     """One incarnation after another of a worker. The broker is open already; the crew has reported its manifest."""
@@ -38,7 +41,9 @@ class Worker:
     def __init__(
         self, options: WorkerOptions, backend: Backend, crew: Crew, manifest: Manifest, emitter: events.Emitter, *, main_thread: bool = True
     ) -> None:
-        self.options = options = msgspec.structs.replace(options, name=options.name or f"{socket.gethostname()}-{os.getpid()}")
+        defaults = {k: v for k, v in manifest.workers.items() if getattr(options, k) is None}
+        name = options.name or f"{socket.gethostname()}-{os.getpid()}"
+        self.options = options = msgspec.structs.replace(options, name=name, **defaults)
         self.manifest = manifest
         self.queues = queues_of(options, manifest)
         self.concurrency = concurrency_of(options)
@@ -48,6 +53,8 @@ class Worker:
         self._emitter = emitter
         self._executors = self.concurrency if options.pool == "processes" else 1
         self._down_since: float | None = None
+        self._deaf: Callable[[], None] | None = None
+        """Ends the listening for broadcasts."""
         self._down_lock = threading.Lock()
         self._consumer = self._open_consumer()
         self._ledger = Ledger()
@@ -58,7 +65,9 @@ class Worker:
             concurrency=1 if options.pool in ("processes", "inline") else self.concurrency,
             lifeline=self._consumer.lifeline,
             max_memory=options.max_memory_per_child,
+            pokes=POKE > 0 and options.pool == "processes",
             main_thread=main_thread,
+            worker=options.name or "",
         )
         self._keeper = Keeper(
             backend.broker,
@@ -107,6 +116,16 @@ class Worker:
         self._hub.start()
         self._keeper.start()
         self._claimer.start()
+        if self._backend.broadcaster is not None and events.Broadcast.__name__ in self.manifest.listens:
+            self._deaf = self._backend.broadcaster.listen(self._heard)
+
+    def _heard(self, message: bytes) -> None:
+        try:
+            _broadcast.decode(message)  # whoever may write to the broker could send any event: only this kind is passed on
+        except msgspec.DecodeError as error:
+            log.warning("a broadcast could not be understood: %s", error)
+        else:
+            self._hub.announce(message)
 
     def stop(self, grace: float | None = None, *, hurry: threading.Event | None = None) -> int:
         """End: claim no more, hand back what has not started, give runs `grace` seconds, cut the rest and hand it back.
@@ -115,6 +134,8 @@ class Worker:
         """
         hurry = hurry or threading.Event()
         grace = self.options.grace if grace is None else grace
+        if self._deaf is not None:
+            self._deaf()
         self._claimer.stop()
         self._hub.hand_back()
         with self._ledger.lock:
@@ -177,8 +198,8 @@ class Worker:
 
 
 def queues_of(options: WorkerOptions, manifest: Manifest) -> tuple[str, ...]:
-    """The queues that a worker consumes: those asked for, or those that the app's tasks name, less the excluded."""
-    queues = options.queues or tuple(dict.fromkeys([DEFAULT_QUEUE, *(t.queue for t in manifest.tasks.values())]))
+    """The queues that a worker consumes: those asked for, or those of the app, or those that its tasks name, less the excluded."""
+    queues = options.queues or manifest.queues or tuple(dict.fromkeys([DEFAULT_QUEUE, *(t.queue for t in manifest.tasks.values())]))
     return tuple(q for q in queues if q not in options.exclude)
 
 

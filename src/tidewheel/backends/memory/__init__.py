@@ -9,6 +9,8 @@ import os
 import re
 import threading
 
+from tidewheel.backends.memory.archive import Archive
+from tidewheel.backends.memory.broadcast import Broadcaster
 from tidewheel.backends.memory.broker import Broker
 from tidewheel.backends.memory.browse import Browse
 from tidewheel.backends.memory.control import Control
@@ -37,7 +39,7 @@ def connect(url: str) -> Backend:
 
 def wire(store: Store) -> Backend:
     """The roles of one store."""
-    return Backend(Broker(store), ResultStore(store), Browse(store), Control(store))
+    return Backend(Broker(store), ResultStore(store), Browse(store), Control(store), Archive(store), Broadcaster(store))
 
 
 def drop(name: str | None = None) -> None:

@@ -22,16 +22,14 @@ class ResultStore:
     def records(self, ids: Sequence[str]) -> Mapping[str, Record]:
         store = self._store
         with store.lock:
-            now = store.clock()
-            jobs = {i: store.jobs.get(i) for i in ids}
-            return {i: j.record() for i, j in jobs.items() if j is not None and (j.state not in ENDED or j.until > now)}
+            return store.known(ids, store.clock(), ended=False)
 
     def wait(self, ids: Sequence[str], timeout: float) -> Mapping[str, Record]:
         store = self._store
         deadline = time.monotonic() + timeout
         with store.lock:
             while True:
-                ended = store.ended(ids, store.clock())
+                ended = store.known(ids, store.clock(), ended=True)
                 left = deadline - time.monotonic()
                 if ended or left <= 0 or self._waking != self._heard:
                     self._heard = self._waking
@@ -48,6 +46,9 @@ class ResultStore:
         count = 0
         with store.lock:
             now = store.clock()
+            for id_ in ids:
+                filed = store.archive.pop(id_, None)
+                count += filed is not None and filed.until > now
             for job in filter(None, map(store.jobs.get, ids)):
                 if job.state not in ENDED or job.until <= now:
                     continue

@@ -19,6 +19,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
@@ -84,6 +85,14 @@ class Job:
         del self.history[:-HISTORY]
 
 
+class Filed(NamedTuple):
+    """The result of a job that another engine carries."""
+
+    deliveries: int
+    record: Record
+    until: float
+
+
 class Store:
     """All jobs and workers. Every method wants `lock` held, except where it says otherwise."""
 
@@ -100,6 +109,10 @@ class Store:
         """Workers of whom a cancellation was asked for and who have not heard of it."""
         self.owned: defaultdict[str, dict[str, Job]] = defaultdict(dict)
         """Running jobs by worker and id."""
+        self.saying = threading.RLock()
+        self.listeners: dict[object, Callable[[bytes], None]] = {}
+        self.archive: dict[str, Filed] = {}
+        self._filed: list[tuple[float, str]] = []
         self._keys: dict[tuple[str, str], Job] = {}
         self._seq = itertools.count(1)
         self._ready: defaultdict[str, list[tuple[int, int, str]]] = defaultdict(list)
@@ -179,7 +192,18 @@ class Store:
             if job is not None and job.state in ENDED and job.keep == keep:
                 self.remove(job)
                 count += 1
+        while self._filed and self._filed[0][0] <= now and count < limit:
+            until, id_ = heapq.heappop(self._filed)
+            filed = self.archive.get(id_)
+            if filed is not None and filed.until <= until:
+                del self.archive[id_]
+                count += 1
         return count
+
+    def file(self, job_id: str, deliveries: int, record: Record, until: float) -> None:
+        """Keep the result of somebody else's job."""
+        self.archive[job_id] = Filed(deliveries, record, until)
+        heapq.heappush(self._filed, (until, job_id))
 
     def remove(self, job: Job) -> None:
         e = job.envelope
@@ -290,6 +314,13 @@ class Store:
         job.note(now, "revived")
         self._enter(job)
 
-    def ended(self, ids: Iterable[str], now: float) -> dict[str, Record]:
-        jobs = ((i, self.jobs.get(i)) for i in ids)
-        return {i: job.record() for i, job in jobs if job is not None and job.state in ENDED and job.until > now}
+    def known(self, ids: Iterable[str], now: float, *, ended: bool) -> dict[str, Record]:
+        """What `records` answers; with `ended` only those."""
+        found: dict[str, Record] = {}
+        for i in ids:
+            job, filed = self.jobs.get(i), self.archive.get(i)
+            if filed is not None and filed.until > now:
+                found[i] = filed.record
+            elif job is not None and (job.until > now if job.state in ENDED else not ended):
+                found[i] = job.record()
+        return found

@@ -30,9 +30,10 @@ def connect(url: str) -> Backend:
 
 def wire(store: Store) -> Backend:
     """The roles of one store."""
+    from tidewheel.backends.sqlite.archive import Archive
     from tidewheel.backends.sqlite.broker import Broker
     from tidewheel.backends.sqlite.browse import Browse
     from tidewheel.backends.sqlite.control import Control
     from tidewheel.backends.sqlite.results import ResultStore
 
-    return Backend(Broker(store), ResultStore(store), Browse(store), Control(store))
+    return Backend(Broker(store), ResultStore(store), Browse(store), Control(store), Archive(store))

@@ -185,11 +185,14 @@ def _pipe() -> tuple[int, int]:
 
 def wait(fds: Iterable[int], timeout: float) -> set[int]:
     """Wait until one of these can be read, empty those that can, and say which they were. Unopened ones (-1) are left out."""
-    poll = select.poll()
-    for fd in fds:
-        if fd >= 0:
-            poll.register(fd, select.POLLIN)
-    heard = {fd for fd, _ in poll.poll(max(0.0, timeout) * 1000)}
+    if hasattr(select, "poll"):
+        poll = select.poll()
+        for fd in fds:
+            if fd >= 0:
+                poll.register(fd, select.POLLIN)
+        heard = {fd for fd, _ in poll.poll(max(0.0, timeout) * 1000)}
+    else:  # eventlet takes away what would block; its own select has no limit at 1024
+        heard = set(select.select([fd for fd in fds if fd >= 0], [], [], max(0.0, timeout))[0])
     for fd in heard:
         drain(fd)
     return heard

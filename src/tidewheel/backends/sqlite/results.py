@@ -20,7 +20,8 @@ from tidewheel.contract import Record
 BREATHER = 3
 """After a look that took t seconds the next comes no sooner than this many t: who waits for thousands of jobs looks seldom."""
 
-_RECORDS, _ENDED, _FORGET = statement("records"), statement("ended"), statement("forget")
+_RECORDS, _ENDED = statement("records"), statement("ended")
+_FORGET, _FORGET_KEPT = statement("forget"), statement("forget_kept")
 _counter = itertools.count(1)
 
 
@@ -65,7 +66,7 @@ class ResultStore:
     def forget(self, ids: Sequence[str]) -> int:
         with self._store.write(synced=False) as db:
             now = self._store.clock()
-            return sum(db.execute(_FORGET, (id_, now)).rowcount for id_ in ids)
+            return sum(db.execute(_FORGET, (id_, now)).rowcount + db.execute(_FORGET_KEPT, (id_, now)).rowcount for id_ in ids)
 
     def _ears(self) -> tuple[bells.Alarm, bells.Bell | None]:
         """How this process learns of results; made at the first need and kept, for those who ring take a bell without reader away."""

@@ -12,6 +12,7 @@ from tidewheel.core.options import NO_RETRY
 from tidewheel.core.outcome import Counters, Lost, decide
 
 _PROMOTE, _EXPIRE, _PRUNE, _PURGE = statement("promote"), statement("expire"), statement("prune"), statement("purge")
+_PRUNE_KEPT = statement("prune_kept")
 _DROP_PAYLOAD, _DROP_HISTORY = statement("drop_payload"), statement("drop_history")
 _HOLDINGS, _GOODBYE = statement("holdings"), statement("goodbye")
 
@@ -31,7 +32,7 @@ def expire(db: sqlite3.Connection, now: float, limit: int) -> int:
 
 def prune(db: sqlite3.Connection, now: float, limit: int) -> int:
     """Delete ended jobs whose retention is over."""
-    return _forget(db, db.execute(_PRUNE, (now, limit)).fetchall())
+    return _forget(db, db.execute(_PRUNE, (now, limit)).fetchall()) + db.execute(_PRUNE_KEPT, (now, limit)).rowcount
 
 
 def purge(db: sqlite3.Connection, queue: str, limit: int) -> int:

@@ -23,7 +23,9 @@ worker die, and import the rest into a test module:
 One module per verb and role, and `laws` with the ten laws. Tests of a role that the engine does not fill are skipped.
 """
 
+from tidewheel.testing.conformance.archive import TestArchive
 from tidewheel.testing.conformance.beat import TestBeat
+from tidewheel.testing.conformance.broadcast import TestBroadcast
 from tidewheel.testing.conformance.browse import TestBrowse
 from tidewheel.testing.conformance.claim import TestClaim
 from tidewheel.testing.conformance.control import TestControl
@@ -38,6 +40,6 @@ from tidewheel.testing.conformance.settle import TestSettle
 from tidewheel.testing.conformance.sweep import TestSweep
 
 __all__ = [
-    "Harness", "Rig", "TestBeat", "TestBrowse", "TestClaim", "TestControl", "TestCounts", "TestKeys", "TestLaws", "TestPublish",
-    "TestRaces", "TestResults", "TestSettle", "TestSweep", "rig",
+    "Harness", "Rig", "TestArchive", "TestBeat", "TestBroadcast", "TestBrowse", "TestClaim", "TestControl", "TestCounts", "TestKeys",
+    "TestLaws", "TestPublish", "TestRaces", "TestResults", "TestSettle", "TestSweep", "rig",
 ]  # fmt: skip

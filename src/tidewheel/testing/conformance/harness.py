@@ -13,7 +13,20 @@ from typing import Any, TypeVar
 import pytest
 from msgspec.structs import replace
 
-from tidewheel.contract import Backend, Broker, Browse, Consumer, Control, ResultStore, Settlement, Swept, Verdict, WorkerInfo
+from tidewheel.contract import (
+    Archive,
+    Backend,
+    Broadcaster,
+    Broker,
+    Browse,
+    Consumer,
+    Control,
+    ResultStore,
+    Settlement,
+    Swept,
+    Verdict,
+    WorkerInfo,
+)
 from tidewheel.core.job import Delivery, Envelope
 from tidewheel.core.outcome import AnyOutcome, Succeeded
 from tidewheel.ids import incarnation, job_id
@@ -30,6 +43,9 @@ class Harness(ABC):
     """Seconds in which the tests reckon: long when time is virtual, as short as it still works when it is real."""
     virtual: bool = True
     """Whether `advance` shifts a clock. If not, tests that look minutes or days ahead are skipped."""
+
+    remembers: bool = True
+    """Whether the broker itself remembers an ended job for as long as its result is kept (not: as long as duplicates matter)."""
 
     @abstractmethod
     def connect(self) -> Backend:
@@ -88,6 +104,18 @@ class Rig:
         if self.backend.browse is None:
             pytest.skip("this engine lists no jobs")
         return self.backend.browse
+
+    @property
+    def archive(self) -> Archive:
+        if self.backend.archive is None:
+            pytest.skip("this engine keeps no results of others")
+        return self.backend.archive
+
+    @property
+    def broadcaster(self) -> Broadcaster:
+        if self.backend.broadcaster is None:
+            pytest.skip("this engine does not broadcast")
+        return self.backend.broadcaster
 
     @property
     def control(self) -> Control:

@@ -125,10 +125,11 @@ class TestSweep:
         (id_,) = rig.put()
         rig.run(rig.worker(), Succeeded(b"v", ttl=100.0))
         rig.look_ahead(99)
-        assert rig.broker.sweep().pruned == 0
+        early = rig.broker.sweep().pruned
+        assert early == (0 if rig.harness.remembers else 1)
         assert rig.results.records([id_])[id_].value == b"v"
         rig.look_ahead(2)
-        assert rig.broker.sweep().pruned == 1
+        assert early + rig.broker.sweep().pruned == 1
         assert rig.results.records([id_]) == {}
         assert rig.broker.publish([rig.job(id=id_)])[0].created
 

@@ -1,0 +1,2 @@
+-- Delete the result of a job that another engine carries. id, now
+DELETE FROM archive WHERE id = ? AND until > ?
