@@ -2,10 +2,11 @@
 # missing Debian packages are installed, otherwise they are named. PYTHON=… chooses the interpreter of .venv.
 
 PY := .venv/bin/python
+ENGINE := sqlite
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help venv demo demo-check test check lint types test-fast test-rest test-others browsers bench clean
+.PHONY: help venv demo demo-check test check lint types test-fast test-rest test-others browsers redis bench clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -35,11 +36,11 @@ types: venv  ## mypy --strict and pyright (strict)
 	@.venv/bin/mypy
 	@.venv/bin/basedpyright
 
-test-fast: venv  ## tests without worker processes, two at a time (the marker `fast`, given in tests/conftest.py)
+test-fast: venv redis  ## tests without worker processes, two at a time (the marker `fast`, given in tests/conftest.py)
 	@echo "test-fast: tests without worker processes"
 	@$(PY) -m pytest -n 2 --dist loadfile -m fast
 
-test-rest: venv browsers  ## the other tests, one at a time: workers, kills, the docs' snippets, the example, a real browser
+test-rest: venv browsers redis  ## the other tests, one at a time: workers, kills, the docs' snippets, the example, a real browser
 	@echo "test-rest: workers, kills, docs, example, browser"
 	@TIDEWHEEL_BROWSER=$$(command -v chromium >/dev/null && echo required) $(PY) -m pytest -m "not fast"
 
@@ -49,8 +50,11 @@ test-others: venv  ## the fast tests and the worker's, on every other Python tha
 browsers:
 	@scripts/debian.sh "the browser tests" chromium chromium-driver
 
-bench: venv  ## benchmarks (see benchmarks/README.md)
-	@$(PY) -m benchmarks
+redis:
+	@command -v redis-server >/dev/null || scripts/debian.sh "the tests of the Redis engine" redis-server
+
+bench: venv  ## benchmarks, on SQLite or with ENGINE=redis on Redis (see benchmarks/README.md)
+	@$(PY) -m benchmarks --engine $(ENGINE)
 
 clean:  ## remove .venv and everything that tools left behind
 	@rm -rf .venv .venv-* .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist

@@ -16,7 +16,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 settings.register_profile("tidewheel", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("tidewheel")
 
-FAST = {"core", "wire", "api", "architecture", "contract", "observe", "sqlite"}
+FAST = {"core", "wire", "api", "architecture", "celery", "contract", "observe", "redis", "sqlite"}
 """Folders whose tests start no worker; those marked `slow`, `kill` or `browser` are left out."""
 
 HERE = Path(__file__).parent

@@ -15,15 +15,16 @@ from tidewheel import backends
 from tidewheel.context import Context
 from tidewheel.contract import Backend, Browse, CancelAnswer, Control, Counts, Description, Receipt, Record, ResultStore
 from tidewheel.core.job import Envelope
-from tidewheel.core.options import Options, Retry
+from tidewheel.core.options import Options, Retry, check_name
 from tidewheel.errors import ConfigurationError, MissingRole, ResultExpired, UnknownJob
-from tidewheel.events import Emitter, Event, JobPublished
+from tidewheel.events import Broadcast, Emitter, Event, JobPublished, pack
 from tidewheel.ids import made_at
 from tidewheel.listener import Listener
 from tidewheel.middleware import Middleware
 from tidewheel.result import Result
 from tidewheel.task import AsyncTask, Call, Task
 from tidewheel.wire.failures import dotted
+from tidewheel.wire.values import encode
 
 if TYPE_CHECKING:
     from tidewheel.bridge import Gatherer
@@ -62,29 +63,41 @@ class Tidewheel:
     """An application: its tasks, its broker, its middleware and listeners.
 
     `url` names the broker: `sqlite:///path` (the default: `tidewheel.db` in the working directory), `memory://`; without it the
-    environment variable `TIDEWHEEL_URL` decides. `payload_limit` and `result_limit` are bytes, encoded. `queue`, `retry`,
-    `time_limit`, `soft_time_limit`, `result_ttl` are defaults for the tasks. Nothing is opened before it is needed.
+    environment variable `TIDEWHEEL_URL` decides. `results` names another engine for the results, as a URL (or `TIDEWHEEL_RESULTS`); without
+    it they are with the broker. `payload_limit` and `result_limit` are bytes, encoded. `queue`, `retry`,
+    `time_limit`, `soft_time_limit`, `result_ttl` are defaults for the tasks. `queues` is what its workers consume
+    without `-Q` (by default the queues that its tasks name), and `workers` what they take where their command line says nothing:
+    `concurrency`, `max_tasks_per_child`, `max_memory_per_child` (bytes). Nothing is opened before it is needed.
     """
 
     def __init__(
         self,
         url: str | None = None,
         *,
+        results: str | None = None,
         name: str | None = None,
         middleware: Sequence[Middleware] = (),
         payload_limit: int = 256 * 1024,
         result_limit: int = 1024 * 1024,
         queue: str = "default",
+        queues: Sequence[str] = (),
+        workers: Mapping[str, int] = {},
         retry: Retry | int | None = None,
         time_limit: float | timedelta | None = 1800.0,
         soft_time_limit: float | timedelta | None = None,
         result_ttl: float | timedelta = 3600.0,
     ) -> None:
         self.url = url or os.environ.get("TIDEWHEEL_URL") or DEFAULT_URL
+        self.results_url = results or os.environ.get("TIDEWHEEL_RESULTS") or None
+        """Where results are kept; None: with the broker."""
         self.name = name
         self.middleware: list[Middleware] = list(middleware)
         self.payload_limit = payload_limit
         self.result_limit = result_limit
+        self.queues = tuple(check_name("queue", q) for q in queues)
+        """What its workers consume unless -Q says otherwise; empty: the queues of its tasks."""
+        self.workers = _checked_workers(workers)
+        """What its workers take where their command line says nothing."""
         self.events = Emitter()
         self.defaults = Options().changed(
             {"queue": queue, "retry": retry, "time_limit": time_limit, "soft_time_limit": soft_time_limit, "result_ttl": result_ttl}
@@ -251,6 +264,14 @@ class Tidewheel:
         """What the broker guarantees at its present settings."""
         return self.backend.broker.describe()
 
+    def broadcast(self, topic: str, data: Any = None) -> int:
+        """Tell every worker that is connected right now; `@app.on(Broadcast)` functions hear it, once in each executor process.
+
+        For what may be missed (drop a cache, reload a setting): nothing is stored, and nobody answers. Returns how many workers listened;
+        0 also when their apps do not listen for broadcasts. Raises `MissingRole` on an engine that cannot (SQLite), `BrokerError`s.
+        """
+        return self._role(self.backend.broadcaster, "broadcast", "redis://").send(pack(Broadcast(topic=topic, packed=encode(data))))
+
     # -- events and errors --------------------------------------------------------------------------------------------
 
     def on(self, kind: type[E]) -> Callable[[Callable[[E], None]], Callable[[E], None]]:
@@ -276,6 +297,10 @@ class Tidewheel:
         """The broker's URL; what is relative in it is relative to this process's working directory."""
         return backends.absolute(self.url)
 
+    def absolute_results_url(self) -> str | None:
+        """The same for the results."""
+        return None if self.results_url is None else backends.absolute(self.results_url)
+
     @property
     def backend(self) -> Backend:
         """The broker and its roles, opened at the first use in this process. Raises `BrokerError`s."""
@@ -284,7 +309,7 @@ class Tidewheel:
             return backend
         with self._lock:
             if self._backend is None:
-                backend = backends.connect(self.url)
+                backend = backends.connect(self.url, self.results_url)
                 backend.broker.open()
                 self._backend = backend
             return self._backend
@@ -319,15 +344,24 @@ class Tidewheel:
         """The role that cancels and revives jobs. Raises `MissingRole`."""
         return self._control("cancel or revive")
 
-    def _role(self, role: R | None, what: str) -> R:
+    def _role(self, role: R | None, what: str, who: str = "sqlite://") -> R:
         if role is None:
-            raise MissingRole(f"{backends.mask(self.url)} cannot {what}; a sqlite:// broker can")
+            raise MissingRole(f"{backends.mask(self.url)} cannot {what}; a {who} broker can")
         return role
 
     def _forget_connections(self) -> None:
         """In a forked child: drop what belongs to the parent, without closing it."""
         self._lock = threading.RLock()
         self._listener = self._backend = self._gatherer = None
+
+
+def _checked_workers(workers: Mapping[str, int]) -> dict[str, int]:
+    for name, value in workers.items():
+        if name not in ("concurrency", "max_tasks_per_child", "max_memory_per_child") or type(value) is not int or value < 1:
+            raise ConfigurationError(
+                f"workers={{{name!r}: {value!r}}}: expected whole numbers from 1 for concurrency, max_tasks_per_child, max_memory_per_child"
+            )
+    return dict(workers)
 
 
 def _task_name(function: Callable[..., Any]) -> str:

@@ -10,13 +10,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextvars import ContextVar
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
+from tidewheel.core.job import Envelope
 from tidewheel.errors import Cancelled, ConfigurationError
 from tidewheel.middleware import Job
 from tidewheel.wire.values import NotEncodable, encode
 
-__all__ = ["Context", "current"]
+if TYPE_CHECKING:
+    from tidewheel.task import Call
+
+__all__ = ["After", "Context", "current"]
+
+After = Literal["success", "failure"]
 
 PROGRESS_LIMIT = 16_384
 
@@ -39,12 +45,14 @@ class CancelFlag:
 class Context:
     """The run of one job, as its task sees it."""
 
-    __slots__ = ("_cancel", "_report", "job")
+    __slots__ = ("_cancel", "_report", "follow_ups", "job")
 
     def __init__(self, job: Job, *, report: Callable[[bytes], None] | None = None, cancel: CancelFlag | None = None) -> None:
         self.job = job
         self._report = report
         self._cancel = cancel
+        self.follow_ups: list[tuple[After, Envelope]] | None = None
+        """What `follow` was asked for; the executor sends it with the outcome."""
 
     @property
     def id(self) -> str:
@@ -83,6 +91,16 @@ class Context:
             raise TypeError(f"progress: {len(data)} bytes encoded; at most {PROGRESS_LIMIT} are kept")
         if self._report is not None:
             self._report(data)
+
+    def follow(self, *calls: Call[Any], after: After = "success") -> None:
+        """Publish these calls (`task.call(…)`) when this run ends so: in one atomic step with its outcome, where the engine can.
+
+        `success`: it returned. `failure`: it failed for good. Otherwise they are dropped, so a run that is tried again says it again.
+        A run that ends with its process (killed, out of memory) publishes nothing. Without a worker nothing is published either.
+        """
+        if self.follow_ups is None:
+            self.follow_ups = []
+        self.follow_ups.extend((after, call.envelope) for call in calls)
 
 
 _current: ContextVar[Context | None] = ContextVar("tidewheel_context", default=None)

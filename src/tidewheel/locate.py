@@ -1,9 +1,14 @@
-"""Finds the app that `-A` names, as Celery finds it: `module`, `module:attribute`, or a package with a `.celery`/`.app` sub-module."""
+"""Finds the app that `-A` names, as Celery finds it: `module`, `module:attribute`, or a package with a `.celery`/`.app` sub-module.
+
+What is found there is a `Tidewheel`, or any object that offers one: whose class has a method `__tidewheel__()` that answers it. The
+method is called once the app is needed, and may import what defines its tasks.
+"""
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 import sys
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -13,6 +18,10 @@ from tidewheel.errors import ConfigurationError
 if TYPE_CHECKING:
     from tidewheel.app import Tidewheel
 
+PROTOCOL = "__tidewheel__"
+FRAMEWORKS = {"DJANGO_SETTINGS_MODULE": ("django", "tidewheel.django.process")}
+"""Whose environment variable is set, that has to be set up before the app's modules can be imported: its library, and by name, for it is
+above this module as engines are above the app, a module with `prepare()` (called before, any number of times) and `adopt(app)`."""
 SUBMODULES = ("celery", "tidewheel_app", "app")
 
 
@@ -23,6 +32,24 @@ def locate(where: str) -> Tidewheel:
     name, _, attribute = where.partition(":")
     if not all(part.isidentifier() for part in name.split(".")):
         raise ConfigurationError(f"-A {where!r}: expected the name of a module, as in `import`{_suggestion(name)}")
+    _prepare()
+    app = _find(name, attribute, where)
+    for framework in _frameworks():
+        framework.adopt(app)
+    return app
+
+
+def _frameworks() -> list[Any]:
+    used = [(library, module) for variable, (library, module) in FRAMEWORKS.items() if os.environ.get(variable)]
+    return [importlib.import_module(module) for library, module in used if importlib.util.find_spec(library) is not None]
+
+
+def _prepare() -> None:
+    for framework in _frameworks():
+        framework.prepare()
+
+
+def _find(name: str, attribute: str, where: str) -> Tidewheel:
     module = _import(name, where)
     if attribute:
         found: Any = module
@@ -32,7 +59,7 @@ def locate(where: str) -> Tidewheel:
             raise ConfigurationError(f"-A {where}: module {name!r} has no attribute {attribute!r}")
         if not _is_app(found):
             raise ConfigurationError(f"-A {where}: {attribute!r} is a {type(found).__name__}, not a Tidewheel app")
-        return found  # type: ignore[no-any-return]
+        return _native(found)
     app = _in_module(module)
     if app is None and hasattr(module, "__path__"):
         for sub in SUBMODULES:
@@ -46,7 +73,7 @@ def locate(where: str) -> Tidewheel:
             + (f" or in one of its sub-modules {', '.join(SUBMODULES)}" if hasattr(module, "__path__") else "")
             + ", or name it: -A module:variable"
         )
-    return app
+    return _native(app)
 
 
 def _suggestion(path: str) -> str:
@@ -66,10 +93,11 @@ def _import(name: str, where: str) -> ModuleType:
         raise
 
 
-def _in_module(module: ModuleType) -> Tidewheel | None:
+def _in_module(module: ModuleType) -> Any:
+    """What is an app in this module, or offers one; None when there is nothing."""
     for name in ("app", "tidewheel", "celery"):
         if _is_app(getattr(module, name, None)):
-            return getattr(module, name)  # type: ignore[no-any-return]
+            return getattr(module, name)
     found = [v for v in vars(module).values() if _is_app(v)]
     if len({id(v) for v in found}) > 1:
         raise ConfigurationError(f"module {module.__name__!r} holds several Tidewheel apps; name one: -A {module.__name__}:variable")
@@ -77,5 +105,14 @@ def _in_module(module: ModuleType) -> Tidewheel | None:
 
 
 def _is_app(thing: object) -> bool:
-    # By name: the app is above this module. A subclass is one too.
+    # By name: the app is above this module. A subclass is one too. On the class, for an object may answer to any name (a proxy, a mock).
+    return hasattr(type(thing), PROTOCOL) or _is_native(thing)
+
+
+def _native(found: Any) -> Tidewheel:
+    _prepare()  # once more: the module may have named the settings itself
+    return found if _is_native(found) else getattr(found, PROTOCOL)()  # type: ignore[no-any-return]
+
+
+def _is_native(thing: object) -> bool:
     return any(c.__module__ == "tidewheel.app" and c.__qualname__ == "Tidewheel" for c in type(thing).__mro__)

@@ -30,6 +30,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     priority: int = 0
     attempt: int = 1
     max_attempts: int = 1
+    deliveries: int = 1
+    """How often it has been handed to a worker, this time included: more than `attempt` when one died with it."""
     published: float = 0.0
     headers: Mapping[str, str] = {}
 

@@ -175,8 +175,8 @@ def test_the_url_comes_from_the_call_the_environment_or_is_a_file(monkeypatch: p
 
 
 def test_passwords_are_not_shown() -> None:
-    app = Tidewheel("redis://user:s3cret@host/0")
-    assert repr(app) == "<Tidewheel redis://user:***@host/0>"
+    app = Tidewheel("engine://user:s3cret@host/0")
+    assert repr(app) == "<Tidewheel engine://user:***@host/0>"
     with pytest.raises(ConfigurationError, match="unknown engine; use one of memory://, sqlite://") as caught:
         _ = app.backend
     assert "s3cret" not in str(caught.value)

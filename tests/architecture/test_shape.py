@@ -32,7 +32,7 @@ PUBLIC = {
 HEAVY = {
     "asyncio", "click", "cronsim", "django", "email", "html", "http", "importlib.metadata", "logging.config", "logging.handlers",
     "multiprocessing", "psycopg", "pydantic", "redis", "sqlite3", "ssl", "tidewheel.backends.memory", "tidewheel.backends.sqlite",
-    "tidewheel.cli", "tidewheel.observe", "tidewheel.pools", "tidewheel.worker", "urllib.request", "xml", "zoneinfo",
+    "tidewheel.celery", "tidewheel.cli", "tidewheel.observe", "tidewheel.pools", "tidewheel.worker", "urllib.request", "xml", "zoneinfo",
 }  # fmt: skip
 
 
@@ -107,7 +107,9 @@ def test_only_the_command_line_prints() -> None:
 
 def test_names_of_modules_say_what_is_in_them() -> None:
     vague = {"utils", "util", "helpers", "helper", "common", "misc", "manager", "handlers", "base", "tools"}
-    assert [name(p) for p in FILES if vague & {p.stem, p.parent.name}] == []
+    # What is below tidewheel/celery has the names that code written for Celery imports.
+    ours = [p for p in FILES if SOURCE / "celery" not in p.parents]
+    assert [name(p) for p in ours if vague & {p.stem, p.parent.name}] == []
 
 
 def test_public_names() -> None:

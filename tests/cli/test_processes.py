@@ -127,7 +127,7 @@ def test_what_a_task_publishes_goes_to_the_broker_that_b_names(shop: Path) -> No
     assert not (shop / "shop.db").exists()
 
 
-@pytest.mark.parametrize("pool", ["solo", "threads", "asyncio"])
+@pytest.mark.parametrize("pool", ["solo", "threads", "asyncio", "gevent", "eventlet"])
 def test_other_pools_log_alike(shop: Path, pool: str) -> None:
     id_ = tidewheel("-A", "shop", "call", "shop.add", "-a", "[1, 2]", cwd=shop).stdout.strip()
     lines = json_lines(tidewheel("-A", "shop", "worker", "--burst", "-P", pool, cwd=shop).stderr)

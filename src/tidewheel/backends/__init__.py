@@ -9,17 +9,35 @@ import re
 from tidewheel.contract import Backend
 from tidewheel.errors import ConfigurationError
 
-ENGINES = {"memory": "memory", "sqlite": "sqlite"}
+ENGINES = {
+    "memory": "memory", "sqlite": "sqlite",
+    "redis": "redis", "rediss": "redis", "unix": "redis", "valkey": "redis", "valkeys": "redis",
+}  # fmt: skip
 """URL scheme -> folder."""
 
 
-def connect(url: str) -> Backend:
-    """The engine that a URL names, wired but not opened. Raises `ConfigurationError` for a URL that names none."""
+def connect(url: str, results: str | None = None) -> Backend:
+    """The engine that a URL names, wired but not opened; with its results in another engine if `results` names one.
+
+    Raises `ConfigurationError` for a URL that names none, and for `results` where none can be kept.
+    """
+    backend = _engine(url, "broker")
+    if results is None or absolute(results) == absolute(url):
+        return backend
+    from tidewheel.backends.apart import apart
+
+    keeper = _engine(results, "results")
+    if keeper.archive is None or keeper.results is None:
+        raise ConfigurationError(f"results URL {mask(results)!r}: this engine cannot keep the results of another; sqlite:// can")
+    return apart(backend, keeper, keeper.archive, keeper.results)
+
+
+def _engine(url: str, what: str) -> Backend:
     scheme = re.match(r"([A-Za-z][A-Za-z0-9+.\-]*):", url)
     engine = ENGINES.get(scheme[1].lower()) if scheme else None
     if engine is None:
         known = ", ".join(f"{s}://" for s in ENGINES)
-        raise ConfigurationError(f"broker URL {mask(url)!r}: unknown engine; use one of {known} (for example sqlite:///tidewheel.db)")
+        raise ConfigurationError(f"{what} URL {mask(url)!r}: unknown engine; use one of {known} (for example sqlite:///tidewheel.db)")
     backend: Backend = importlib.import_module(f"tidewheel.backends.{engine}").connect(url)
     return backend
 

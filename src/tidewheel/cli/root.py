@@ -52,6 +52,7 @@ def shared_options(*, environment: bool = False) -> list[click.Option]:
     return [
         option("-A", "--app", metavar="MODULE[:NAME]", help="The module that holds the app.", **where),
         option("-b", "--broker", metavar="URL", help="The broker, instead of the app's own; also without an app."),
+        option("--results", "--result-backend", metavar="URL", help="Where results are kept, instead of where the app says."),
         option("-o", "--output", type=click.Choice(["table", "json", "jsonl"]), help="How to print.  [default: table]"),
         option("-C", "--no-color", is_flag=True, help="No colours (as the environment variable NO_COLOR)."),
         option("-q", "--quiet", is_flag=True, help="Lists: only ids or names. Elsewhere: no remarks."),

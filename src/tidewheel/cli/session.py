@@ -29,6 +29,7 @@ class Session:
 
     app: str | None = None
     broker: str | None = None
+    results: str | None = None
     output: Literal["table", "json", "jsonl"] = "table"
     no_color: bool = False
     quiet: bool = False
@@ -50,6 +51,8 @@ class Session:
             raise AppImportError(self.app, traceback.format_exc()) from None
         if self.broker is not None:
             app.url = self.broker
+        if self.results is not None:
+            app.results_url = self.results
         self.adopt(app)
         return app
 
@@ -67,7 +70,7 @@ class Session:
         else:
             from tidewheel.app import Tidewheel
 
-            app = Tidewheel(self.broker)
+            app = Tidewheel(self.broker, results=self.results)
             self.adopt(app)
         file = sqlite_file(app.url)
         if file is not None and not file.exists():

@@ -17,7 +17,7 @@ from tidewheel.cli.session import Session
 from tidewheel.cli.words import duration, memory
 from tidewheel.core.options import check_name
 from tidewheel.errors import ConfigurationError
-from tidewheel.events import Emitter
+from tidewheel.events import Emitter, WorkerStarting
 from tidewheel.observe.banner import Banner, announce
 from tidewheel.observe.logs import FORMATS, Format, LogSettings, apply, level_number, subscribe
 from tidewheel.worker.options import Pool, StartMethod, WorkerOptions
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from tidewheel.worker.worker import Worker
 
 POOLS: dict[str, Pool] = {
-    "processes": "processes", "threads": "threads", "asyncio": "asyncio", "inline": "inline",
+    "processes": "processes", "threads": "threads", "asyncio": "asyncio", "gevent": "gevent", "eventlet": "eventlet",
+    "inline": "inline",
     "prefork": "processes", "solo": "inline", "async": "asyncio", "aio": "asyncio",
 }  # fmt: skip
 """What -P takes: our names, then those of Celery and its friends."""
@@ -51,13 +52,8 @@ NOT_HERE = {
 
 def pool_name(value: str) -> Pool:
     name = value.lower()
-    if name in ("eventlet", "gevent"):
-        raise click.BadParameter(
-            f"the {name} pool is not there yet; it will come with the extra tidewheel[{name}]. Use -P asyncio (for async def tasks) or "
-            "-P threads (for def tasks that wait for others) instead"
-        )
     if name not in POOLS:
-        raise click.BadParameter(f"{value!r} is no pool; there are: processes, threads, asyncio, inline")
+        raise click.BadParameter(f"{value!r} is no pool; there are: {', '.join(dict.fromkeys(POOLS.values()))}")
     return POOLS[name]
 
 
@@ -117,12 +113,13 @@ def start(session: Session, options: WorkerOptions, logs: LogSettings) -> int:
 
     def load() -> Tidewheel:
         app = session.load()
+        app.events.emit(WorkerStarting(worker=options.name or ""))
         apply(logs, worker=options.name or "")  # once more: the app may have configured logging when it was imported
         subscribe(app.events, child.ONLY)
         return app
 
     try:
-        return run(options, connect=connect, entry=child.COMMAND, emitter=emitter, announce=say, app=load)
+        return run(options, connect=connect, entry=child.command(options.pool), emitter=emitter, announce=say, app=load)
     except AppBroken as error:
         if error.usage:
             raise
@@ -190,7 +187,7 @@ def command(
     level_number(loglevel)
     color = False if click.get_current_context().color is False else None
     options = WorkerOptions(
-        app=session.app, url=session.broker, name=worker_name(name), pool=pool, concurrency=concurrency, queues=queues,
+        app=session.app, url=session.broker, results=session.results, name=worker_name(name), pool=pool, concurrency=concurrency, queues=queues,
         exclude=exclude_queues, start_method=start_method, max_tasks_per_child=max_tasks_per_child,
         max_memory_per_child=max_memory_per_child, time_limit=time_limit, soft_time_limit=soft_time_limit, grace=grace,
         kill_after=kill_after, burst=burst, color=color,

@@ -1,0 +1,159 @@
+"""A worker's session: claims, beats and settles.
+
+claim      its own thread; waits on `Ears`: the server rings one idle worker per publication, and who leaves work behind rings the next
+settle, beat, owned    other threads, each on a connection that it takes from the pool for the call
+"""
+
+from __future__ import annotations
+
+import time
+import weakref
+from collections.abc import Sequence
+
+import msgspec
+
+from tidewheel.backends.redis import layout
+from tidewheel.backends.redis.ears import POLL, Ears
+from tidewheel.backends.redis.publishing import Arg
+from tidewheel.backends.redis.settling import STEP, settle
+from tidewheel.backends.redis.store import Store
+from tidewheel.backends.redis.upkeep import expire
+from tidewheel.contract import Beat, Progress, Settlement, Verdict, WorkerInfo
+from tidewheel.core.job import Delivery, Token
+from tidewheel.core.outcome import Again
+from tidewheel.errors import BrokerError
+
+BREATHER = 0.1
+"""Seconds between claims of a worker whose lease is over and who has not heard of it."""
+LATE = 10_000
+"""Jobs that are too late: so many are ended before a claim goes on."""
+
+
+class Consumer:
+    """See `tidewheel.contract.Consumer`."""
+
+    lifeline: str | None = None
+
+    def __init__(self, store: Store, info: WorkerInfo) -> None:
+        self.beat_every = store.address.beat
+        self._store = store
+        self._id = info.id
+        self.news = False
+        self._claims = 0
+        self._first = 0
+        self._idle: set[str] = set()
+        """Queues for which the server may believe that we wait for work."""
+        self._over = False
+        """The lease is: others have our jobs, and the worker is about to take a new incarnation."""
+        self._ended = False
+        self._ears = Ears(store, f"{store.slot}:worker:{info.id}".encode())
+        try:
+            self._ears.open()
+            store.run("hello", [info.id, store.address.lease, store.address.beat, msgspec.json.encode(info)])
+        except BaseException:
+            self._ears.close()
+            raise
+        ears = weakref.ref(self._ears)  # a worker may have many incarnations, and a store only one end
+        store.closing.append(lambda: None if (found := ears()) is None else found.close())
+
+    # -- claiming -------------------------------------------------------------------------------------------------------
+
+    def claim(self, queues: Sequence[str], limit: int, wait: float) -> Sequence[Delivery]:
+        deadline = time.monotonic() + wait
+        while True:
+            pause = deadline - time.monotonic()
+            if limit > 0:
+                taken, due = self._take(queues, limit, signs=pause > 0)
+                if taken:
+                    return taken
+                if due is not None:
+                    pause = min(pause, max(0.001, due))
+                if self._over:
+                    self.news = True  # the next beat will say so
+                    self._ears.shut()
+                    self._ears.hear(max(0.0, min(pause, BREATHER)))
+                    return []
+            if pause <= 0:
+                return []
+            if self._ears.open():
+                # What was asked while nobody listened was not heard; a beat will tell.
+                self.news = True
+                return []
+            said, rang = self._ears.hear(min(pause, POLL))
+            self.news = self.news or b"news" in said
+            if rang or b"news" in said:
+                return []
+
+    def _take(self, queues: Sequence[str], limit: int, *, signs: bool) -> tuple[list[Delivery], float | None]:
+        """What could be claimed, and the seconds until the next job is due if that is known."""
+        self._first = (self._first + 1) % max(1, len(queues))
+        turn = [*queues[self._first :], *queues[: self._first]]
+        found: list[tuple[float, Delivery]] = []
+        due: float | None = None
+        more = True
+        while more and len(found) < limit:
+            self._claims += 1
+            some = min(STEP, limit - len(found))
+            args: list[Arg] = [
+                self._id, layout.claim_number(self._claims), some, "1" if signs and not found else "0", "1" if self._idle else "0",
+                *turn,
+            ]  # fmt: skip
+            answer = self._store.run("claim", args, repeat=False, size=some)
+            if answer[0] == b"lost":
+                self._over = True
+                return [], None
+            if answer[0] == b"late":
+                expire(self._store, LATE)
+                continue
+            token = Token(self._id, self._claims)
+            jobs = answer[2:]
+            found += [(layout.place(r), layout.delivery(i, j, r, token)) for i, j, r in zip(jobs[::3], jobs[1::3], jobs[2::3], strict=True)]
+            if jobs:
+                self._idle.clear()
+            elif signs:
+                self._idle.update(queues)
+            more = len(jobs) == 3 * some
+            due = float(answer[1]) if answer[1] else None
+        if len(queues) > 1:
+            found.sort(key=lambda pair: pair[0])
+        return [delivery for _, delivery in found], due
+
+    def owned(self) -> Sequence[Delivery]:
+        answer = self._store.run("owned", [self._id, 0])
+        return [layout.delivery(i, j, r) for i, j, r in zip(answer[::3], answer[1::3], answer[2::3], strict=True)]
+
+    def wake(self) -> None:
+        self._ears.alarm.ring()
+
+    # -- settling -------------------------------------------------------------------------------------------------------
+
+    def settle(self, batch: Sequence[Settlement]) -> Sequence[Verdict]:
+        return settle(self._store, batch)
+
+    # -- living ---------------------------------------------------------------------------------------------------------
+
+    def beat(self, progress: Sequence[Progress] = ()) -> Beat:
+        self.news = False
+        args: list[Arg] = [self._id]
+        for said in progress:
+            args += (layout.raw(said.id), layout.fence(said.token), said.data)
+        over, owned, cancels = self._store.run("beat", args)
+        if over:
+            # A claim that waits on our behalf waits in vain.
+            self._over = True
+            self._ears.alarm.ring()
+        return Beat(owned=owned, cancels=tuple(layout.text(id_) for id_ in cancels), lost=bool(over))
+
+    def close(self) -> None:
+        if self._ended:
+            return
+        self._ended = True
+        try:
+            while answer := self._store.run("owned", [self._id, STEP], size=STEP):
+                held = [Settlement(layout.text(i), layout.read_run(r).token, Again("returned")) for i, r in zip(answer[::3], answer[2::3])]
+                settle(self._store, held)
+            self._store.run("goodbye", [self._id, *self._idle])
+        except BrokerError:
+            # They come back anyway, when the lease is over.
+            pass
+        self._ears.close()
