@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import pathlib
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import machine
-from stage import HERE, Stage, percentiles
+from services import commands
+from stage import Stage, percentiles
 
 Rows = Iterator[tuple[str, dict[str, Any]]]
 NewStage = Callable[..., Stage]
@@ -20,7 +17,8 @@ NewStage = Callable[..., Stage]
 
 @dataclass(frozen=True)
 class Size:
-    """How much to do; `cap` is the seconds after which a slow peer's enqueueing is cut (its rate is told all the same)."""
+    """How much to do; `cap` is the seconds after which a slow peer's enqueueing is cut (its rate is told all the same), `patience`
+    those for which it is waited after a kill (a variant may need more)."""
 
     enqueue: int = 3000
     bulk: int = 20_000
@@ -40,35 +38,52 @@ class Size:
 QUICK = Size(
     enqueue=1000, bulk=5000, drain=5000, paced=100, trips=100, idle=3, starts=1, work=200, later=20_000, beside=3000, cap=2, patience=4
 )
+REDIS = Size(bulk=50_000, drain=50_000, later=1_000_000, beside=20_000, patience=90.0)
+"""A drain of 20,000 would be over in half a second; dramatiq takes a worker for dead after 60 seconds."""
+REDIS_QUICK = replace(QUICK, bulk=20_000, drain=20_000, later=50_000, beside=10_000, idle=5.0)
+SIZES = {"sqlite": (Size(), QUICK), "redis": (REDIS, REDIS_QUICK)}
 
 
 def case_a(new: NewStage, size: Size) -> Rows:
     """Enqueue one by one, then in bulk."""
     with new(size.enqueue) as s:
-        yield "A", s.produce("enqueue", 0, size.enqueue, size.cap)
+        yield "A", published(s, "enqueue", 0, size.enqueue, size.cap)
     with new(size.bulk) as s:
-        yield "A-bulk", s.produce("bulk", "noop", 0, size.bulk, size.cap)
+        yield "A-bulk", published(s, "bulk", "noop", 0, size.bulk, size.cap)
+
+
+def published(s: Stage, *args: object) -> dict[str, Any]:
+    """What the producer answers, and the CPU of redis-server for each job."""
+    before = s.broker_cpu()
+    row = s.produce(*args)
+    return row if before is None else {**row, "redis_us": ((s.broker_cpu() or 0.0) - before) / row["n"] * 1e6}
 
 
 def case_b(new: NewStage, size: Size) -> Rows:
     """Drain preloaded no-ops, from the start of the first to the end of the last; without results, then with."""
     for results in (False, True):
         with new(size.drain, results=results, drain=True) as s:
-            loaded = s.produce("bulk", "noop", 0, size.drain, size.cap)["n"]
+            if results and not s.variant.results:
+                return
+            loaded = published(s, "bulk", "noop", 0, size.drain, size.cap)
             s.work()
-            yield "B-results" if results else "B", drained(s, loaded, size)
+            row = drained(s, loaded["n"], size)
+            if "redis_us" in row:
+                row["redis_all_us"] = row["redis_us"] + loaded["redis_us"]
+            yield "B-results" if results else "B", row
 
 
 def drained(s: Stage, loaded: int, size: Size) -> dict[str, Any]:
-    """Wait for a drain; its rate, and the CPU of the worker for each job from the first one on, in all and in its main process."""
+    """Wait for a drain; its rate, and the CPU for each job from the first one on: of the worker, of its main process, of redis-server."""
     s.wait(1, 60)
     pids, n0, noise, began = s.pids(), s.marks.n_done(), machine.others(), time.monotonic()
-    all0, main0 = machine.cpu(pids), machine.cpu(s.roots)
+    all0, main0, redis0 = machine.cpu(pids), machine.cpu(s.roots), s.broker_cpu()
     complete = s.wait(loaded, size.cap * 1.5 + 2, stall=10)
     time.sleep(0.1)  # the last outcomes are still being written
     n = s.marks.n_done() - n0 or 1
+    redis = {} if redis0 is None else {"redis_us": ((s.broker_cpu() or 0.0) - redis0) / n * 1e6}
     return {
-        "per_s": s.marks.n_done() / (max(s.marks.end) - s.first_start()), "n": s.marks.n_done(), "complete": complete,
+        **redis, "per_s": s.marks.n_done() / (max(s.marks.end) - s.first_start()), "n": s.marks.n_done(), "complete": complete,
         "us": (machine.cpu(pids) - all0) / n * 1e6, "main_us": (machine.cpu(s.roots) - main0) / n * 1e6,
         "twice": sum(r > 1 for r in s.marks.runs), "others": (machine.others() - noise) / (time.monotonic() - began),
     }  # fmt: skip
@@ -99,11 +114,13 @@ def case_e(new: NewStage, size: Size) -> Rows:
         s.wait(1, 30)
         time.sleep(5)
         pids = s.pids()
+        monitor = None if s.redis is None else s.redis.monitor()
         cpu, woken, began = machine.cpu(pids), machine.wakeups(pids), time.monotonic()
         time.sleep(size.idle)
         took = time.monotonic() - began
+        redis = {} if monitor is None else {"commands": commands(monitor) / took}
         yield "E", {
-            "pss": machine.pss(pids), "processes": len(pids), "cpu": (machine.cpu(pids) - cpu) / took * 100,
+            **redis, "pss": machine.pss(pids), "processes": len(pids), "cpu": (machine.cpu(pids) - cpu) / took * 100,
             "wakeups": (machine.wakeups(pids) - woken) / took,
         }  # fmt: skip
 
@@ -132,7 +149,8 @@ def case_g(new: NewStage, size: Size) -> Rows:
         left, twice = n - m.n_done(), sum(r > 1 for r in m.runs)
         time.sleep(1)
         s.work()
-        s.wait(n, size.patience + left * 0.01)
+        patience = max(size.patience, s.variant.patience) + left * 0.01
+        s.wait(n, patience, stall=patience)
         back = [m.start[i] - s.started for i in held if m.runs[i] > 1]
         yield "G", {
             "lost": n - m.n_done(), "twice": sum(r > 1 for r in m.runs) - twice, "held": len(held),
@@ -146,7 +164,7 @@ def case_h(new: NewStage, size: Size) -> Rows:
         n = size.beside
         with new(n + size.paced + 1, drain=True) as s:
             before = s.stored()
-            out = s.produce("later", count, 3600, size.cap * 2)
+            out = s.produce("later", count, 3600, size.cap * (10 if s.variant.ours else 2))
             held = s.stored() - before
             n = s.produce("bulk", "noop", 0, n, size.cap)["n"]
             s.work()
@@ -173,19 +191,3 @@ def case_i(new: NewStage, size: Size) -> Rows:
 
 
 CASES = {"A": case_a, "B": case_b, "C": case_c, "D": case_d, "E": case_e, "F": case_f, "G": case_g, "H": case_h, "I": case_i}
-
-
-def bare(case: str, root: pathlib.Path, size: Size) -> Rows:
-    """What the engine alone does, for the cases where that can be said."""
-
-    def engine(mode: str, level: str, number: int) -> dict[str, Any]:
-        command = [sys.executable, HERE / "engine.py", root, mode, level, str(number)]
-        answer: dict[str, Any] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-        return answer
-
-    if case == "A":
-        yield "A", engine("insert", "FULL", size.enqueue)
-        yield "A-bulk", engine("fill", "FULL", size.bulk)
-    if case == "B":
-        yield "B", engine("drain", "NORMAL", size.drain)
-        yield "B-synced", engine("drain-synced", "NORMAL", size.drain)

@@ -6,7 +6,6 @@ import os
 import pathlib
 import platform
 import signal
-import sqlite3
 import time
 from collections.abc import Iterable
 
@@ -134,5 +133,4 @@ def describe() -> str:
     lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
     model = next((x.split(":")[1].strip() for x in lines if x.startswith("model name")), platform.machine())
     kernel = platform.release().partition("-")[0]
-    python = f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}"
-    return f"{len(os.sched_getaffinity(0))} cores ({model}), {python}, Linux {kernel}"
+    return f"{len(os.sched_getaffinity(0))} cores ({model}), Python {platform.python_version()}, Linux {kernel}"

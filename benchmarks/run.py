@@ -1,4 +1,4 @@
-"""Tidewheel beside Celery, huey and bare SQLite, in one run: `python benchmarks/run.py` (see benchmarks/README.md)."""
+"""Tidewheel on one engine beside its peers and the bare engine, in one run: `python benchmarks/run.py` (see benchmarks/README.md)."""
 
 from __future__ import annotations
 
@@ -12,33 +12,40 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Iterator
 from typing import Any
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
+import bare
 import machine
 import report
 import venvs
-from cases import CASES, QUICK, Size, bare
+from cases import CASES, SIZES, Rows, Size
 from services import Redis
 from stage import Stage, Variant
+from table_redis import REDIS
+from table_sqlite import SQLITE
 
-ADAPTERS = ("tidewheel_", "celery_", "huey_")
+ADAPTERS = ("tidewheel_", "celery_", "huey_", "dramatiq_", "wakaq_")
+TABLES = {table.engine: table for table in (SQLITE, REDIS)}
+QUICKLY = {"sqlite": "ABCDEFGHI", "redis": "ABCDEFHI"}
+"""The cases of a quick look; on Redis G takes a minute, because it is a lease that tells that a worker is dead."""
 ONCE = "GH"
 """Cases that take a peer a minute or more; peers do them in the first repeat only."""
 
 
-def variants() -> dict[str, Variant]:
+def variants(engine: str) -> dict[str, Variant]:
+    """Those of this engine's table."""
     found = {}
     for name in ADAPTERS:
         adapter = importlib.import_module(f"adapters.{name}")
         found |= {v: Variant(v, adapter, settings) for v, settings in adapter.VARIANTS.items()}
-    return found
+    return {name: v for name, v in found.items() if engine in v.engines}
 
 
 class Run:
-    def __init__(self, chosen: list[Variant], cases: list[str], repeat: int, size: Size, *, engine: bool, calm: float) -> None:
+    def __init__(self, chosen: list[Variant], cases: list[str], repeat: int, size: Size, *, engine: str | None, calm: float) -> None:
+        """`engine`: the bare one that is measured, too."""
         self.chosen, self.cases, self.repeat, self.size, self.engine, self.calm = chosen, cases, repeat, size, engine, calm
         self.rows: list[dict[str, Any]] = []
         self.redis: Redis | None = None
@@ -64,22 +71,29 @@ class Run:
         """Repeats outside, variants inside: what is compared is measured side by side."""
         for repeat in range(self.repeat):
             for case in self.cases:
-                if self.engine:
-                    self._note("engine", bare(case, self.data, self.size))
+                if self.engine is not None:
+                    self._note("engine", self._bare(case, self.engine))
                 for variant in self.chosen:
                     if case in variant.cases and (variant.ours or repeat == 0 or case not in ONCE):
                         self._note(variant.name, self._case(case, variant))
 
-    def _case(self, case: str, variant: Variant) -> Iterator[tuple[str, dict[str, Any]]]:
-        if variant.needs_redis and self.redis is None:
+    def _server(self) -> Redis:
+        if self.redis is None:
             self.redis = Redis(self.data)
+        return self.redis
 
+    def _bare(self, case: str, engine: str) -> Rows:
+        if engine == "sqlite":
+            return bare.sqlite(case, self.data, self.size)
+        return bare.redis(case, self._server(), venvs.environment("tidewheel", []), self.size)
+
+    def _case(self, case: str, variant: Variant) -> Rows:
         def new(n: int, **how: Any) -> Stage:
-            return Stage(variant, self.data, self.redis if variant.needs_redis else None, n, **how)
+            return Stage(variant, self.data, self._server() if variant.needs_redis else None, n, **how)
 
         return CASES[case](new, self.size)
 
-    def _note(self, name: str, rows: Iterator[tuple[str, dict[str, Any]]]) -> None:
+    def _note(self, name: str, rows: Rows) -> None:
         if self.calm:
             machine.calm(0.25, self.calm)
         while True:
@@ -96,28 +110,32 @@ class Run:
             with open(self.out, "a") as file:
                 file.write(json.dumps(row) + "\n")
             shown = " ".join(f"{k}={round(v, 3) if isinstance(v, float) else v}" for k, v in row.items() if k not in ("variant", "case"))
-            print(f"{name:18} {label:10} {shown}", flush=True)
+            print(f"{name:24} {label:10} {shown}", flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", help="peers or variants, separated by commas: tidewheel,celery,huey,engine (default: all)")
-    parser.add_argument("--cases", default="ABCDEFGHI", help="for example ABF")
+    parser.add_argument("--engine", choices=TABLES, default="sqlite", help="what Tidewheel runs on (default: sqlite)")
+    parser.add_argument("--only", help="peers or variants, separated by commas: tidewheel,celery,engine (the bare one) … (default: all)")
+    parser.add_argument("--cases", help="for example ABF (default: all)")
     parser.add_argument("--repeat", type=int, help="how often (3; with --quick 1)")
-    parser.add_argument("--quick", action="store_true", help="a look in less than two minutes: small sizes, no huey, no Celery in H")
+    parser.add_argument(
+        "--quick", action="store_true", help="a look in two or three minutes: small sizes, no huey, peers not in H, on Redis no G"
+    )
     parser.add_argument(
         "--calm", type=float, default=0, metavar="S", help="before each measurement wait up to S seconds until others use little CPU"
     )
     parser.add_argument("--docs", action="store_true", help="also put the table into docs/explanation/benchmarks.md")
     opt = parser.parse_args()
-    only = opt.only.split(",") if opt.only else ["tidewheel", "celery", "engine", *([] if opt.quick else ["huey"])]
-    cases = [c for c in CASES if c in opt.cases.upper()]
-    known = variants()
+    table = TABLES[opt.engine]
+    only = opt.only.split(",") if opt.only else ["tidewheel", "engine", *(p for p in table.peers if not (opt.quick and p == "huey"))]
+    cases = [c for c in CASES if c in (opt.cases or (QUICKLY[opt.engine] if opt.quick else "".join(CASES))).upper()]
+    known = variants(opt.engine)
     chosen = [v for name, v in known.items() if name in only or name.partition("-")[0] in only]
     if opt.quick:
-        for peer in (v for v in chosen if not v.ours and "H" in v.cases):
-            peer.cases.remove("H")
-    unknown = [name for name in only if name not in known and name != "engine"]
+        for peer in (v for v in chosen if not v.ours):
+            peer.cases = [c for c in peer.cases if c != "H"]
+    unknown = [name for name in only if name != "engine" and not any(name in (v, v.partition("-")[0]) for v in known)]
     if unknown or not cases:
         parser.error(f"unknown: {', '.join(unknown) or opt.cases}; there are {', '.join(known)}, engine, and the cases {''.join(CASES)}")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is stopped
@@ -125,15 +143,16 @@ def main() -> None:
         print("(other programs have an equal share of this machine; start this with `setsid -w` to come first)")
     venvs.ROOT.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
-    repeat, size = opt.repeat or (1 if opt.quick else 3), QUICK if opt.quick else Size()
-    with Run(chosen, cases, repeat, size, engine="engine" in only, calm=opt.calm) as run:
+    repeat, size = opt.repeat or (1 if opt.quick else 3), SIZES[opt.engine][opt.quick]
+    with Run(chosen, cases, repeat, size, engine=opt.engine if "engine" in only else None, calm=opt.calm) as run:
         run.measure()
-        text = report.page(run.rows, run.chosen, minutes=(time.monotonic() - began) / 60)
+        text = report.page(table, run.rows, run.chosen, minutes=(time.monotonic() - began) / 60)
     print("\n" + text)
-    (venvs.ROOT / "results.md").write_text(text)
-    print(f"written to {venvs.ROOT / 'results.md'}; every measurement is in {run.out}")
+    written = venvs.ROOT / f"results-{opt.engine}.md"
+    written.write_text(text)
+    print(f"written to {written}; every measurement is in {run.out}")
     if opt.docs:
-        report.into_docs(text)
+        report.into_docs(table, text)
 
 
 if __name__ == "__main__":

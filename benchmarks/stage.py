@@ -29,7 +29,12 @@ class Variant:
         self.adapter = adapter
         self.cases: list[str] = settings["cases"].split()
         self.note: str = settings["note"]
+        self.engines: list[str] = settings["engines"].split()
+        """In which tables it stands."""
         self.needs_redis: bool = settings.get("redis", False)
+        self.results: bool = settings.get("results", True)
+        self.patience: float = settings.get("patience", 0.0)
+        """Seconds after which what a killed worker held is run again, and some."""
         self.ours = name.startswith("tidewheel")
         self.venv = pathlib.Path()
         self.source: pathlib.Path | None = None
@@ -140,6 +145,10 @@ class Stage:
         """Milliseconds from the call that enqueues to the start of the body."""
         m = self.marks
         return percentiles([(m.start[i] - m.sent[i]) * 1e3 for i in range(first, first + count) if m.done[i]])
+
+    def broker_cpu(self) -> float | None:
+        """Seconds of CPU that redis-server has used; None where there is none."""
+        return None if self.redis is None else machine.cpu([self.redis.process.pid])
 
     def stored(self) -> int:
         """Bytes that the broker holds."""

@@ -21,18 +21,23 @@ QUIET = {**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
 def environment(name: str, packages: list[str]) -> pathlib.Path:
     """The environment's folder. Delete it to have it made again with newer packages."""
     path = ROOT / "venv" / name
-    if not (path / "made").exists():
+    packages = packages or our_dependencies()
+    made, wanted = path / "made", "\n".join(packages)
+    if not made.exists():
         shutil.rmtree(path, ignore_errors=True)
         print(f"making the environment of {name} …", flush=True)
         subprocess.run([sys.executable, "-m", "venv", path], check=True)
-        subprocess.run([path / "bin/pip", "install", "-qq", *(packages or our_dependencies())], check=True, env=QUIET)
-        (path / "made").touch()
+    if not made.exists() or made.read_text() != wanted:
+        subprocess.run([path / "bin/pip", "install", "-qq", *packages], check=True, env=QUIET)
+        made.write_text(wanted)
     return path
 
 
 def our_dependencies() -> list[str]:
-    dependencies: list[str] = tomllib.loads((HERE.parent / "pyproject.toml").read_text())["project"]["dependencies"]
-    return dependencies
+    """Those of all installations, and of the extras that are measured."""
+    project = tomllib.loads((HERE.parent / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    return [*project["dependencies"], *extras["redis"], *extras["gevent"]]
 
 
 def snapshot() -> pathlib.Path:
@@ -43,15 +48,19 @@ def snapshot() -> pathlib.Path:
     return path
 
 
-def versions(names: list[str]) -> str:
-    """What the environments hold, as one line."""
+TOLD = ("celery", "dramatiq", "gevent", "hiredis", "huey", "msgspec", "redis", "wakaq")
+"""Packages whose versions are told."""
+
+
+def versions(names: list[str], *, server: bool) -> str:
+    """What the environments hold, and redis-server if it took part, as one line."""
     out = []
     for name in names:
         pip = ROOT / "venv" / name / "bin/pip"
         text = subprocess.run([pip, "list", "--format=json"], capture_output=True, text=True, env=QUIET).stdout
-        out += [f"{p['name']} {p['version']}" for p in json.loads(text or "[]") if p["name"] in ("celery", "redis", "huey", "msgspec")]
+        out += [f"{p['name'].lower()} {p['version']}" for p in json.loads(text or "[]") if p["name"].lower() in TOLD]
     redis = shutil.which("redis-server")
-    if redis and "celery" in names:
+    if redis and server:
         text = subprocess.run([redis, "--version"], capture_output=True, text=True).stdout
         out.append("redis-server " + text.partition("v=")[2].partition(" ")[0])
-    return ", ".join(out)
+    return ", ".join(dict.fromkeys(out))

@@ -2,17 +2,22 @@
 
 from marks import BODIES, REDIS, RESULTS, VARIANT
 
-VENV, PACKAGES = "celery", ["celery[redis]"]
+VENV, PACKAGES = "celery", ["celery[redis]", "hiredis", "gevent"]
 VARIANTS = {
-    "celery": {"cases": "A B C D E F G H", "redis": True, "note": "Redis, prefork -c 2, prefetch multiplier 64 in B and H"},
-    "celery-threads": {"cases": "I", "redis": True, "note": "-P threads -c 100"},
-}
+    "celery": {
+        "engines": "sqlite redis", "cases": "A B C D E F G H", "redis": True,
+        "note": "Redis, prefork -c 2, prefetch multiplier 64 in B and H"
+    },
+    "celery-threads": {"engines": "sqlite redis", "cases": "I", "redis": True, "note": "-P threads -c 100"},
+    "celery-gevent": {"engines": "redis", "cases": "I", "redis": True, "note": "-P gevent -c 100"},
+}  # fmt: skip
 
 
 def worker(variant: str, drain: bool) -> list[str]:
     command = ["celery", "-A", "adapters.celery_", "worker", "-l", "WARNING", "--without-gossip", "--without-mingle", "--without-heartbeat"]
-    if variant == "celery-threads":
-        return [*command, "-P", "threads", "-c", "100"]
+    pool = variant.partition("-")[2]
+    if pool:
+        return [*command, "-P", pool, "-c", "100"]
     return [*command, "-P", "prefork", "-c", "2", *(["--prefetch-multiplier", "64"] if drain else [])]
 
 

@@ -4,8 +4,8 @@ from marks import BODIES, DATA, RESULTS, VARIANT
 
 VENV, PACKAGES = "huey", ["huey"]
 VARIANTS = {
-    "huey": {"cases": "A B C D E F G H", "note": "SQLite, -k process -w 2"},
-    "huey-threads": {"cases": "I", "note": "-k thread -w 100"},
+    "huey": {"engines": "sqlite", "cases": "A B C D E F G H", "note": "SQLite, -k process -w 2"},
+    "huey-threads": {"engines": "sqlite", "cases": "I", "note": "-k thread -w 100"},
 }
 
 

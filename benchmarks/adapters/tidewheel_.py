@@ -1,27 +1,35 @@
-"""Tidewheel on SQLite, at its default durability (every publication and every outcome is synced to disk)."""
+"""Tidewheel, on SQLite at its default durability (every publication and every outcome is synced to disk), and on Redis."""
 
-from marks import BODIES, DATA, RESULTS, VARIANT, aio
+from marks import BODIES, DATA, REDIS, RESULTS, VARIANT, aio
 
 VENV = "tidewheel"
 PACKAGES: list[str] = []  # those of pyproject.toml; the code itself is a copy of this checkout's src (see venvs.py)
 VARIANTS = {
-    "tidewheel": {"cases": "A B C D E F G H", "note": "SQLite, defaults, -c 2"},
-    "tidewheel-c1": {"cases": "B", "note": "the same, -c 1"},
-    "tidewheel-threads": {"cases": "I", "note": "-P threads -c 100"},
-    "tidewheel-asyncio": {"cases": "I", "note": "-P asyncio -c 100, async def"},
-}
+    "tidewheel": {"engines": "sqlite", "cases": "A B C D E F G H", "note": "SQLite, defaults, -c 2"},
+    "tidewheel-c1": {"engines": "sqlite", "cases": "B", "note": "the same, -c 1"},
+    "tidewheel-threads": {"engines": "sqlite", "cases": "I", "note": "-P threads -c 100"},
+    "tidewheel-asyncio": {"engines": "sqlite", "cases": "I", "note": "-P asyncio -c 100, async def"},
+    # Only its lease tells that a worker on Redis is dead: 30 seconds, then two sweeps that are a beat of 10 seconds apart.
+    "tidewheel-redis": {
+        "engines": "redis", "cases": "A B C D E F G H", "redis": True, "patience": 90.0, "note": "results in the same Redis, defaults, -c 2"
+    },
+    "tidewheel-redis-threads": {"engines": "redis", "cases": "I", "redis": True, "note": "-P threads -c 100"},
+    "tidewheel-redis-asyncio": {"engines": "redis", "cases": "I", "redis": True, "note": "-P asyncio -c 100, async def"},
+    "tidewheel-redis-gevent": {"engines": "redis", "cases": "I", "redis": True, "note": "-P gevent -c 100"},
+}  # fmt: skip
+POOLS = ("threads", "asyncio", "gevent")
 
 
 def worker(variant: str, drain: bool) -> list[str]:
     command = ["python", "-m", "tidewheel", "-A", "adapters.tidewheel_:app", "worker", "-l", "warning"]
-    pool = variant.partition("-")[2]
-    return [*command, *(["-P", pool, "-c", "100"] if pool in ("threads", "asyncio") else ["-c", "1" if pool == "c1" else "2"])]
+    pool = variant.rpartition("-")[2]
+    return [*command, *(["-P", pool, "-c", "100"] if pool in POOLS else ["-c", "1" if pool == "c1" else "2"])]
 
 
 if VARIANT:
     from tidewheel import Tidewheel
 
-    app = Tidewheel(f"sqlite:///{DATA}/tidewheel.db", result_ttl=3600 if RESULTS else 0)
+    app = Tidewheel(REDIS or f"sqlite:///{DATA}/tidewheel.db", result_ttl=3600 if RESULTS else 0)
     TASKS = {name: app.task(name=name)(aio if name == "io" and VARIANT.endswith("asyncio") else body) for name, body in BODIES.items()}
 
     def enqueue(kind, i):

@@ -1,7 +1,7 @@
 """The bare engine: what SQLite alone does on this disk, with the standard library and no queue around it.
 
-`python engine.py FOLDER MODE …`, one line of JSON. It stands beside Tidewheel in the same run, so that its ratio can be told: a row as
-small as a job's, the same journal mode, one table with the one index that a queue cannot do without.
+`python engine_sqlite.py FOLDER MODE …`, one line of JSON. It stands beside Tidewheel in the same run, so that its ratio can be told: a row
+as small as a job's, the same journal mode, one table with the one index that a queue cannot do without.
 """
 
 from __future__ import annotations
