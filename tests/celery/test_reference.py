@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import importlib
 import re
+import subprocess
 from pathlib import Path
+
+import pytest
 
 from tidewheel.celery import signals
 from tidewheel.celery.app.control import INSTEAD
@@ -59,3 +62,31 @@ def test_options_of_a_call_that_a_task_declares() -> None:
 def test_every_other_store_is_covered() -> None:
     assert {"django-db", "django-cache", "cache", "db", "file", "amqp", "mongodb"} <= set(OTHER_STORES)
     assert "Celery's other ones" in PAGE
+
+
+def test_sub_modules_are_attributes() -> None:
+    from tidewheel import celery
+
+    assert celery.result.AsyncResult.__name__ == "AsyncResult"
+    assert celery.schedules.crontab(minute=1).minute == {1}
+    with pytest.raises(AttributeError, match=r"docs/reference/celery\.md"):
+        _ = celery.bootsteps
+
+
+def test_the_sed_of_the_how_to(tmp_path: Path) -> None:
+    """What the page tells people to run, run."""
+    page = (Path(__file__).parents[2] / "docs/howto/from-celery.md").read_text()
+    command = re.search(r"^\$ (grep .*?)\n```", page, re.MULTILINE | re.DOTALL)
+    assert command is not None
+    before = (
+        "import celery\nimport celery.result\nimport celery_tasks\nfrom celery import Celery\nfrom celery.schedules import crontab\n"
+        "from celery_tasks.celery import app\nif True:\n    from celery import shared_task\n# from celery to celery\ncelery.Celery\n"
+    )
+    after = (
+        "from tidewheel import celery\nfrom tidewheel import celery\nimport celery_tasks\nfrom tidewheel.celery import Celery\n"
+        "from tidewheel.celery.schedules import crontab\nfrom celery_tasks.celery import app\nif True:\n"
+        "    from tidewheel.celery import shared_task\n# from celery to celery\ncelery.Celery\n"
+    )
+    (tmp_path / "a.py").write_text(before)
+    subprocess.run(["bash", "-c", command[1]], cwd=tmp_path, check=True)
+    assert (tmp_path / "a.py").read_text() == after

@@ -248,7 +248,10 @@ def test_result_sets(app: Celery, task: Any) -> None:
 def test_groups_are_not_stored(app: Celery, task: Any) -> None:
     group = app.GroupResult("g1", [task.delay(1)])
     assert isinstance(group, GroupResult)
-    for what in (group.save, group.delete, lambda: GroupResult.restore("g1")):
+    assert isinstance(group, app.GroupResult)
+    assert isinstance(group[0], app.AsyncResult)
+    assert group.app is group[0].app is app
+    for what in (group.save, group.delete, lambda: GroupResult.restore("g1"), lambda: app.GroupResult.restore("g1")):
         with pytest.raises(NotSupported, match="not there yet"):
             what()
     again = result_from_tuple(group.as_tuple(), app)

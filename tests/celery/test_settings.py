@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import types
 from datetime import timedelta, timezone
 from typing import Any
@@ -301,6 +302,8 @@ def test_changing_a_setting_later_counts(app: Celery) -> None:
 def test_secrets_are_masked() -> None:
     app = Celery(broker="redis://:hunter2@host:6379/0")
     app.conf.security_key_password = "hunter2"
+    app.conf.broker_transport_options = {"password": "hunter2", "nested": {"url": "redis://:hunter2@host"}}
+    app.conf.DATABASES = {"default": {"PASSWORD": "hunter2"}}
     assert "hunter2" not in app.conf.humanize(with_defaults=True)
     assert "hunter2" not in repr(app.conf)
 
@@ -317,3 +320,26 @@ def test_tasks_of_the_native_app_outlive_a_change_of_settings(app: Celery, url: 
     assert app.native.tasks[own.name] is own
     assert run_pending(app.native, queues=("celery", "later")) == 1
     assert result.get(1) == 2
+
+
+def test_settings_are_read_once_by_many_threads() -> None:
+    class Slow:
+        @property
+        def task_default_queue(self) -> str:
+            reads.append(1)
+            barrier.wait(5)
+            return "slow"
+
+    reads: list[int] = []
+    seen: list[str] = []
+    barrier = threading.Barrier(2)
+    app = Celery()
+    app.config_from_object(Slow())
+    threads = [threading.Thread(target=lambda: seen.append(app.conf.task_default_queue)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    barrier.wait(5)
+    for thread in threads:
+        thread.join()
+    assert seen == ["slow"] * 4
+    assert reads == [1]

@@ -133,7 +133,8 @@ def test_request_in_a_worker(app: Celery, working: Working) -> None:
         "id": result.id, "args": [1, "two"], "kwargs": {"k": 3}, "retries": 0, "root_id": result.id, "parent_id": None, "is_eager": False,
         "called_directly": False, "headers": {"trace": "t1"}, "group": None, "chord": None, "never_heard_of": None, "reply_to": "me",
         "shadow": "S", "correlation_id": result.id, "taskset": None, "trace": "t1", "current": f.name, "same": True, "host": seen["host"],
-        "limits": [50, None], "eta": "20", "expires": "20", "delivery": {"exchange": "", "routing_key": "special", "priority": 0, "redelivered": False},
+        "limits": [50, None], "eta": "20", "expires": "20",
+        "delivery": {"exchange": "", "routing_key": "special", "priority": 0, "redelivered": False},
     }  # fmt: skip
     assert str(seen["host"]).startswith("celery@")
     assert get_current_task() is None
@@ -342,6 +343,7 @@ def test_annotations_of_the_settings(app: Celery) -> None:
     assert app.tasks["a.b"] is f
     assert (f.time_limit, f.max_retries) == (7, 1)
     assert app.native.tasks["a.b"].declared.time_limit == 7
+    assert app.task(lambda: None, name="later").time_limit == 7
 
 
 @pytest.mark.parametrize(("options", "said"), [({"rate_limit": "10/m"}, "rate limits are not there yet"), ({"pydantic": True}, "pydantic")])

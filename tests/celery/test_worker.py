@@ -211,6 +211,7 @@ def test_an_app_that_cannot_be_is_explained(workplace: Workplace) -> None:
     assert workplace.workers[-1].wait(30) != 0
     assert "RabbitMQ is no broker of Tidewheel's at present" in log.read_text()
     assert "secret" not in log.read_text()
+    assert "Traceback" not in log.read_text(), "one sentence for who has to act"
 
 
 def test_django_projects_discover_their_apps_tasks(workplace: Workplace) -> None:

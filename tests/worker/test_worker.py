@@ -181,6 +181,21 @@ def test_a_signal_drains(rig: Rig, sig: int) -> None:
     assert not children(worker.pid)
 
 
+@pytest.mark.parametrize("pool", ["processes", "inline"])
+def test_a_signal_that_comes_while_it_is_stopped_is_heard(rig: Rig, pool: str) -> None:
+    worker = rig.start("-P", pool)
+    for _ in range(2):
+        worker.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, worker.pid, os.WSTOPPED)
+        worker.send_signal(signal.SIGCONT)
+        os.waitid(os.P_PID, worker.pid, os.WCONTINUED)
+    worker.send_signal(signal.SIGSTOP)
+    os.waitid(os.P_PID, worker.pid, os.WSTOPPED)
+    worker.send_signal(signal.SIGTERM)
+    worker.send_signal(signal.SIGCONT)
+    assert worker.wait(20) == 0
+
+
 def test_what_does_not_end_in_time_is_handed_back_uncounted(rig: Rig) -> None:
     worker = rig.start("-c", "2", "--grace", "0.2")
     gate = rig.folder / "gate"

@@ -6,6 +6,9 @@ own format. What works, what is accepted without effect and what says no: docs/r
 
 from __future__ import annotations
 
+import importlib
+from typing import Any
+
 from tidewheel.celery._state import current_app, current_task
 from tidewheel.celery.app import shared_task
 from tidewheel.celery.app.application import Celery
@@ -18,3 +21,12 @@ __all__ = [
     "Celery", "Exchange", "Queue", "Signature", "Task", "chain", "chord", "chunks", "current_app", "current_task", "group",
     "maybe_signature", "shared_task", "signature", "subtask", "uuid", "xmap", "xstarmap",
 ]  # fmt: skip
+
+SUBMODULES = frozenset({"app", "beat", "canvas", "exceptions", "result", "schedules", "signals", "states", "utils"})
+
+
+def __getattr__(name: str) -> Any:
+    """Sub-modules are there as attributes without being imported, as in Celery: `celery.result.AsyncResult`."""
+    if name in SUBMODULES:
+        return importlib.import_module(f"tidewheel.celery.{name}")
+    raise AttributeError(f"module 'tidewheel.celery' has no attribute {name!r}; what there is: docs/reference/celery.md")

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from tidewheel.errors import BrokerError as OperationalError
+from tidewheel.errors import ConfigurationError
 from tidewheel.errors import InvalidArguments as EncodeError
 from tidewheel.errors import SoftTimeLimit as SoftTimeLimitExceeded
 
@@ -27,7 +28,7 @@ class NotSupported(CeleryError, NotImplementedError):
     """A part of Celery that is not here. The message names it, and what to do instead."""
 
 
-class ImproperlyConfigured(CeleryError):
+class ImproperlyConfigured(CeleryError, ConfigurationError):
     """A setting, an option or a name is wrong."""
 
 

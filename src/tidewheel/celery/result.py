@@ -41,9 +41,8 @@ class AsyncResult(ResultBase):
     def __init__(self, id: str, backend: Any = None, task_name: str | None = None, app: Celery | None = None, parent: Any = None) -> None:
         if id is None:
             raise ValueError("AsyncResult needs the id of a task, and got None")
-        self.app = app_or_default(app)
+        self.app = app_or_default(app or self._app)
         self.id = id
-        self.backend = backend or self.app.backend
         self.parent = parent
         self.on_ready: Any = None
         self.ignored = False
@@ -67,10 +66,14 @@ class AsyncResult(ResultBase):
         return other == self.id if isinstance(other, str) else NotImplemented
 
     def __copy__(self) -> AsyncResult:
-        return type(self)(self.id, self.backend, self._task_name, self.app, self.parent)
+        return type(self)(self.id, None, self._task_name, self.app, self.parent)
 
     def __reduce__(self) -> Any:
         return type(self), (self.id, None, self._task_name, None, self.parent)
+
+    @property
+    def backend(self) -> Any:
+        return self.app.backend
 
     @property
     def task_id(self) -> str:

@@ -19,13 +19,15 @@ class ResultBase:
     """What all results have in common."""
 
     parent: Any = None
+    _app: Celery | None = None
+    """The app that this class belongs to, if to one."""
 
 
 class ResultSet(ResultBase):
     """Several results, in order."""
 
     def __init__(self, results: Iterable[Any], app: Celery | None = None, ready_barrier: Any = None, **kwargs: Any) -> None:
-        self.app = app_or_default(app)
+        self.app = app_or_default(app or self._app)
         self.results: list[Any] = list(results)
 
     def __repr__(self) -> str:

@@ -9,12 +9,11 @@ from datetime import timedelta
 from typing import Any
 
 from tidewheel.celery.exceptions import ImproperlyConfigured, NotSupported
-from tidewheel.errors import ConfigurationError
 
 __all__ = ["BaseSchedule", "ParseException", "crontab", "maybe_schedule", "schedule", "solar"]
 
 
-class ParseException(ImproperlyConfigured, ConfigurationError, ValueError):
+class ParseException(ImproperlyConfigured, ValueError):
     """A field of a crontab is not what it can be."""
 
 

@@ -125,6 +125,10 @@ class Hub:
         """End the executors and this thread."""
         self.later(self._done.set)
         self._thread.join(10)
+        if not self._thread.is_alive():
+            # Not by the thread itself: it may have ended before `later` has rung.
+            os.close(self._bell)
+            os.close(self._ring)
 
     # -- the loop -----------------------------------------------------------------------------------------------------
 
@@ -149,8 +153,6 @@ class Hub:
                 self._warden.look()
         self._roster.close()
         self._selector.close()
-        os.close(self._bell)
-        os.close(self._ring)
 
     def _write_later(self, link: Link) -> None:
         self.later(lambda: self._want_write(link))

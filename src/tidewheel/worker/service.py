@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import sys
 import threading
@@ -109,7 +110,11 @@ def _crew(options: WorkerOptions, entry: Sequence[str], app: Callable[[], Tidewh
 
 
 class _Signals:
-    """SIGTERM and SIGINT: the first asks to stop, the second to hurry."""
+    """SIGTERM and SIGINT: the first asks to stop, the second to hurry.
+
+    They are heard by a thread of their own, on a pipe. The kernel may give a signal to any thread (it does when the process was stopped and
+    goes on), and Python runs handlers in the main thread only, which may sleep for long.
+    """
 
     def __init__(self) -> None:
         self.stop = threading.Event()
@@ -117,14 +122,32 @@ class _Signals:
         self.stopped = threading.Event()
         self.cut = 0
         self._old: dict[int, Any] = {}
+        self._old_fd = -1
         if threading.current_thread() is threading.main_thread():
-            self._old = {s: signal.signal(s, self._on) for s in (signal.SIGTERM, signal.SIGINT)}
+            self._bell, self._ring = os.pipe()
+            os.set_blocking(self._ring, False)
+            self._old_fd = signal.set_wakeup_fd(self._ring, warn_on_full_buffer=False)
+            self._old = {s: signal.signal(s, _nothing) for s in (signal.SIGTERM, signal.SIGINT)}
+            threading.Thread(target=self._listen, name="tidewheel-signals", daemon=True).start()
 
-    def _on(self, signum: int, frame: FrameType | None) -> None:
-        if self.stop.is_set():
-            self.hurry.set()
-        self.stop.set()
+    def _listen(self) -> None:
+        while heard := os.read(self._bell, 64):
+            for signum in heard:
+                if signum in self._old:
+                    if self.stop.is_set():
+                        self.hurry.set()
+                    self.stop.set()
+        os.close(self._bell)
 
     def restore(self) -> None:
+        if not self._old:
+            return
         for signum, old in self._old.items():
             signal.signal(signum, old)
+        signal.set_wakeup_fd(self._old_fd)
+        os.close(self._ring)
+        self._old = {}
+
+
+def _nothing(signum: int, frame: FrameType | None) -> None:
+    """The bytes on the pipe say it all; but without a handler there would be none."""

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import importlib
 import logging
-import os
 import sys
 import threading
-from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime, timezone, tzinfo
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tidewheel.celery import _state, signals
 from tidewheel.celery.app import sending, wiring
+from tidewheel.celery.app.annotations import annotate, as_list
+from tidewheel.celery.app.backend import Backend, Connection
+from tidewheel.celery.app.configured import Configured
 from tidewheel.celery.app.loading import Loader, command_line, import_related, set_up_django, tell_of_workers
 from tidewheel.celery.app.routes import Router
 from tidewheel.celery.app.settings import Settings, by_name
 from tidewheel.celery.app.task import Task
-from tidewheel.celery.exceptions import ImproperlyConfigured, NotSupported
 from tidewheel.celery.registry import TaskRegistry
 from tidewheel.celery.signals import Signal
 from tidewheel.task import Call
@@ -27,14 +27,13 @@ if TYPE_CHECKING:
     from tidewheel.app import Tidewheel
     from tidewheel.celery.app.control import Control
     from tidewheel.celery.canvas import Signature
-    from tidewheel.celery.result import AsyncResult
 
 __all__ = ["Celery"]
 
 log = logging.getLogger("tidewheel.celery")
 
 
-class Celery:
+class Celery(Configured):
     """An app: its settings, its tasks, and the way to send them. `main` names tasks of the module `__main__`."""
 
     def __init__(
@@ -49,7 +48,6 @@ class Celery:
         self.autofinalize = autofinalize
         self.finalized = False
         self.configured = False
-        self.steps: dict[str, set[Any]] = {}
         self._lock = threading.RLock()
         self._task_cls = task_cls
         self._tasks = TaskRegistry(self)
@@ -58,6 +56,7 @@ class Celery:
         """The native app from before a setting was changed: tasks of its own move on to the next one."""
         self._router: Router | None = None
         self._control: Control | None = None
+        self._classes: dict[str, Any] = {}
         self._autodiscover: list[tuple[Any, str | None]] = []
         self._periodic: dict[str, dict[str, Any]] = {}
         self._imported = False
@@ -84,40 +83,6 @@ class Celery:
     def on_init(self) -> None:
         """Called at the end of making one. For you to define."""
 
-    # -- settings -----------------------------------------------------------------------------------------------------------
-
-    def config_from_object(self, obj: Any, silent: bool = False, force: bool = False, namespace: str | None = None) -> None:
-        """Take the settings from a module, an object, a dict or a dotted name: when the first one is asked for, or with `force` now."""
-        self.namespace = namespace or self.namespace
-        if silent and isinstance(obj, str):
-            try:
-                by_name(obj)
-            except ImportError:
-                return
-        self.conf.use(obj, self.namespace)
-        if force:
-            self.conf.load()
-
-    def config_from_envvar(self, variable_name: str, silent: bool = False, force: bool = False) -> None:
-        """As `config_from_object`, with the name that the environment variable holds."""
-        name = os.environ.get(variable_name)
-        if not name:
-            if silent:
-                return
-            raise ImproperlyConfigured(
-                f"the environment variable {variable_name} is not set; it should name a module of settings, as celeryconfig"
-            )
-        self.config_from_object(name, silent=silent, force=force)
-
-    def config_from_cmdline(self, argv: Any, namespace: str = "celery") -> None:
-        raise NotSupported("config_from_cmdline() is not there: set the values on app.conf")
-
-    def add_defaults(self, fun: Any) -> None:
-        self.conf.add_defaults(fun)
-
-    def setup_security(self, *args: Any, **kwargs: Any) -> None:
-        raise NotSupported("setup_security() is not there: messages are not signed; use a broker with TLS and a password")
-
     def _configured(self) -> None:
         self.configured = True
         self.on_configure.send(sender=self)
@@ -126,30 +91,9 @@ class Celery:
     def _changed(self, name: str) -> None:
         self._router = None
         native = self._native
-        if native is not None and (not name or name.startswith(("broker_", "result_", "task_", "worker_", "timezone"))):
+        if native is not None and (not name or name in wiring.WIRED):
             self._native, self._before = None, native
             native.close()
-
-    @property
-    def timezone(self) -> tzinfo:
-        """The time zone of moments that say none."""
-        name = self.conf["timezone"]
-        if isinstance(name, tzinfo):
-            return name
-        if not name:
-            return timezone.utc if self.conf["enable_utc"] else datetime.now().astimezone().tzinfo or timezone.utc
-        from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
-
-        try:
-            return ZoneInfo(str(name))
-        except (ZoneInfoNotFoundError, ValueError):
-            raise ImproperlyConfigured(f"timezone={name!r}: there is no such time zone; expected one as Europe/Berlin") from None
-
-    def now(self) -> datetime:
-        """The present moment, in `timezone`."""
-        return datetime.now(timezone.utc).astimezone(self.timezone)
-
-    uses_utc_timezone = property(lambda self: self.timezone is timezone.utc)
 
     # -- tasks --------------------------------------------------------------------------------------------------------------
 
@@ -198,6 +142,8 @@ class Celery:
         self._tasks.data[task.name] = task
         task.prepare()
         type(task).on_bound(self)
+        if self.finalized:
+            annotate(task, self.conf["task_annotations"])
         if self._native is not None:
             wiring.register(self._native, task)
         return task
@@ -229,10 +175,6 @@ class Celery:
         self.__dict__["_task_base"] = type("Task", (cls,), {"_app": self, "__module__": cls.__module__, "__doc__": cls.__doc__})
 
     @property
-    def task_cls(self) -> Any:
-        return self._task_cls or Task
-
-    @property
     def tasks(self) -> TaskRegistry:
         """The tasks by name, shared ones too."""
         self.finalize(auto=True)
@@ -249,16 +191,8 @@ class Celery:
             for register in _state.shared():
                 register(self)
             for task in list(self._tasks.data.values()):
-                self._annotate(task)
+                annotate(task, self.conf["task_annotations"])
         self.on_after_finalize.send(sender=self)
-
-    def _annotate(self, task: Any) -> None:
-        for rules in _as_list(self.conf["task_annotations"]):
-            rules = by_name(rules) if isinstance(rules, str) else rules
-            if not isinstance(rules, Mapping):
-                raise ImproperlyConfigured(f"task_annotations: {rules!r}: expected a dict of task names and their attributes")
-            for attribute, value in {**(rules.get("*") or {}), **(rules.get(task.name) or {})}.items():
-                task.add_around(attribute[1:], value) if attribute.startswith("@") else setattr(task, attribute, value)
 
     # -- loading --------------------------------------------------------------------------------------------------------------
 
@@ -276,7 +210,7 @@ class Celery:
                 return
             self._imported = True
         set_up_django()
-        for name in [*_as_list(self.conf["imports"]), *_as_list(self.conf["include"])]:
+        for name in [*as_list(self.conf["imports"]), *as_list(self.conf["include"])]:
             importlib.import_module(name)
         for packages, related in self._autodiscover:
             import_related(packages, related)
@@ -362,26 +296,27 @@ class Celery:
 
     subtask = signature
 
-    def AsyncResult(self, id: str, **kwargs: Any) -> AsyncResult:
-        from tidewheel.celery.result import AsyncResult
-
-        return AsyncResult(id, app=self, **kwargs)
+    @property
+    def AsyncResult(self) -> Any:
+        return self._bound("AsyncResult")
 
     @property
     def ResultSet(self) -> Any:
-        import functools
-
-        from tidewheel.celery.result import ResultSet
-
-        return functools.partial(ResultSet, app=self)
+        return self._bound("ResultSet")
 
     @property
     def GroupResult(self) -> Any:
-        import functools
+        return self._bound("GroupResult")
 
-        from tidewheel.celery.result import GroupResult
+    def _bound(self, name: str) -> Any:
+        """The class of this name in `result.py`, as one of this app's own."""
+        found = self._classes.get(name)
+        if found is None:
+            from tidewheel.celery import result
 
-        return functools.partial(GroupResult, app=self)
+            cls = getattr(result, name)
+            found = self._classes[name] = type(name, (cls,), {"_app": self, "__module__": cls.__module__, "__doc__": cls.__doc__})
+        return found
 
     @property
     def control(self) -> Control:
@@ -390,12 +325,6 @@ class Celery:
 
             self._control = Control(self)
         return self._control
-
-    @property
-    def backend(self) -> Any:
-        from tidewheel.celery.app.backend import Backend
-
-        return Backend(self)
 
     # -- periodic tasks: kept, not run --------------------------------------------------------------------------------------------
 
@@ -456,18 +385,14 @@ class Celery:
             raise ValueError(f"worker_main({argv!r}): expected the command 'worker' in it, as ['worker', '--loglevel=info']")
         self.start(argv)
 
-    # -- connections ----------------------------------------------------------------------------------------------------------------
+    # -- backend and connections -------------------------------------------------------------------------------------------
+
+    @property
+    def backend(self) -> Any:
+        return Backend(self)
 
     def connection_for_write(self, url: str | None = None, **kwargs: Any) -> Any:
         """An object with the few methods of a kombu connection that programs ask to see whether the broker is there."""
-        from tidewheel.celery.app.backend import Connection
-
         return Connection(self)
 
     connection_for_read = connection = broker_connection = connection_or_acquire = connection_for_write
-
-
-def _as_list(value: Any) -> list[Any]:
-    if not value:
-        return []
-    return [value] if isinstance(value, (str, Mapping)) or not isinstance(value, Iterable) else list(value)

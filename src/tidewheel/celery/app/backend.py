@@ -18,7 +18,7 @@ class Backend:
     def __init__(self, app: Celery) -> None:
         self.app = app
 
-    def get_state(self, task_id: str) -> str:
+    def get_state(self, task_id: str) -> Any:
         return self.app.AsyncResult(task_id).state
 
     get_status = get_state
@@ -26,10 +26,10 @@ class Backend:
     def get_result(self, task_id: str) -> Any:
         return self.app.AsyncResult(task_id).result
 
-    def get_traceback(self, task_id: str) -> str | None:
+    def get_traceback(self, task_id: str) -> Any:
         return self.app.AsyncResult(task_id).traceback
 
-    def get_task_meta(self, task_id: str, cache: bool = True) -> dict[str, Any]:
+    def get_task_meta(self, task_id: str, cache: bool = True) -> Any:
         return self.app.AsyncResult(task_id)._get_task_meta()
 
     def forget(self, task_id: str) -> None:

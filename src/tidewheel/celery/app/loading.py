@@ -77,7 +77,7 @@ def django_packages() -> list[str]:
 
 def set_up_django() -> bool:
     """With DJANGO_SETTINGS_MODULE: `django.setup()`, unless it was done or is under way, for tasks import models. False without."""
-    if not os.environ.get("DJANGO_SETTINGS_MODULE"):
+    if not os.environ.get("DJANGO_SETTINGS_MODULE") or importlib.util.find_spec("django") is None:
         return False
     import django
     from django.apps import apps

@@ -73,8 +73,9 @@ def _prepared(app: Celery, name: str, args: Any, kwargs: Any, options: dict[str,
         )  # fmt: skip
         headers |= {k: v for k, v in told["headers"].items() if k not in told["ours"]}
     native = native_task(app, name)
-    changes = _timing(options, app.timezone)
-    changes["queue"] = queue
+    changes = _timing(options, app)
+    if queue != native.options.queue:
+        changes["queue"] = queue
     if options.get("priority") is not None:
         changes["priority"] = native_priority(options["priority"], app.native.url)
     elif app.conf["task_inherit_parent_priority"] and (parent := _parent()) is not None and parent.native is not None:
@@ -89,7 +90,7 @@ def _prepared(app: Celery, name: str, args: Any, kwargs: Any, options: dict[str,
     header = _sent(app, options, headers, links, errors, task_id).encoded()
     if header:
         changes["headers"] = {HEADER: header}
-    call = native.using(**changes).call(*args, **kwargs)
+    call = (native.using(**changes) if changes else native).call(*args, **kwargs)
     if header and len(header) > app.native.payload_limit:
         raise ImproperlyConfigured(f"{name}: headers and callbacks of {len(header)} bytes, and the limit is {app.native.payload_limit}")
     return Call(call.task, msgspec.structs.replace(call.envelope, id=task_id)), told
@@ -147,9 +148,12 @@ def _iso(when: Any) -> str | None:
     return when.isoformat() if isinstance(when, datetime) else when
 
 
-def _timing(options: Mapping[str, Any], zone: tzinfo) -> dict[str, Any]:
+def _timing(options: Mapping[str, Any], app: Celery) -> dict[str, Any]:
     """`countdown`, `eta` and `expires` as native options. A moment without time zone is meant in `timezone`."""
     out: dict[str, Any] = {}
+    if options.get("countdown") is None and options.get("eta") is None and options.get("expires") is None:
+        return out
+    zone = app.timezone
     if options.get("countdown") is not None:
         out["countdown"] = max(0.0, _number("countdown", options["countdown"]))
     elif options.get("eta") is not None:

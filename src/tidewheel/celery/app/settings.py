@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import os
 import re
+import threading
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from typing import Any
 
@@ -39,6 +40,7 @@ class Settings(MutableMapping[str, Any]):
 
     def __init__(self, changed: Callable[[str], None] = lambda name: None, read: Callable[[], None] = lambda: None) -> None:
         self.__dict__.update(_own={}, _given={}, _source=None, _namespace=None, _changed=changed, _read=read, _loading=False)
+        self.__dict__["_lock"] = threading.RLock()
 
     def use(self, source: Any, namespace: str | None) -> None:
         """Read this configuration when the first setting is asked for. It replaces one that was named before."""
@@ -51,20 +53,18 @@ class Settings(MutableMapping[str, Any]):
         return not self._loading
 
     def load(self) -> None:
-        if self._loading:
-            self.__dict__["_loading"] = False
-            try:
+        with self._lock:
+            if self._loading:
                 self.__dict__["_given"] = detect(self._source, self._namespace)
-            except BaseException:
-                self.__dict__["_loading"] = True
-                raise
-            self._read()
+                self.__dict__["_loading"] = False
+                self._read()
 
     # -- as a mapping ---------------------------------------------------------------------------------------------------
 
     def __getitem__(self, name: str) -> Any:
-        self.load()
-        key = self._key(name)
+        if self._loading:
+            self.load()
+        key = name if name in DEFAULTS else self._key(name)
         if key in self._own:
             return self._own[key]
         variable = os.environ.get(_ENVIRONMENT.get(key, "")) if key in _ENVIRONMENT else None
@@ -140,8 +140,8 @@ class Settings(MutableMapping[str, Any]):
         self._changed("")
 
     def humanize(self, with_defaults: bool = False) -> str:
-        """The settings as text. What may be a secret is masked."""
-        shown = dict(self) if with_defaults else self.set_by_user()
+        """Celery's settings (not your own ones beside them) as text. What may be a secret is masked."""
+        shown = {k: v for k, v in (self if with_defaults else self.set_by_user()).items() if k in DEFAULTS}
         return "\n".join(f"{name}: {_shown(name, value)}" for name, value in sorted(shown.items()))
 
     def no_effect(self) -> list[str]:
@@ -167,6 +167,8 @@ def without_password(url: str) -> str:
 
 
 def _shown(name: str, value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{k!r}: {_shown(str(k), v)}" for k, v in value.items()) + "}"
     if any(word in name.lower() for word in ("password", "secret", "token", "key", "signature")) and value:
         return "********"
     return without_password(value) if isinstance(value, str) else repr(value)

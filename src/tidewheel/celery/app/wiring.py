@@ -23,6 +23,13 @@ __all__ = ["build", "check_task", "queues_of", "register"]
 
 log = logging.getLogger("tidewheel.celery")
 
+WIRED = frozenset({
+    "broker_url", "broker_use_ssl", "result_backend", "result_expires", "task_annotations", "task_default_queue", "task_default_rate_limit",
+    "task_ignore_result", "task_queues", "task_soft_time_limit", "task_time_limit", "worker_concurrency", "worker_disable_rate_limits",
+    "worker_max_memory_per_child", "worker_max_tasks_per_child",
+})  # fmt: skip
+"""Settings that are part of a native app, which is made anew when one of them changes. The others are read when they are needed."""
+
 AS_OFTEN_AS_ASKED = Retry(10_000, on=())
 """The task decides itself whether it is run again (`self.retry`), and nothing else does; so often it may, at most."""
 NEVER_EXPIRES = 10 * 365 * 86_400.0
