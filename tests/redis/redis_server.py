@@ -28,6 +28,8 @@ class Server:
             "port": str(self.port), "bind": "127.0.0.1", "unixsocket": str(self.socket), "dir": str(folder), "save": "",
             "appendonly": "no", "daemonize": "no", "logfile": str(folder / "log"),
         }  # fmt: skip
+        if "cluster_enabled" in settings:
+            self.settings["cluster-port"] = str(_free_port())  # else it is the port + 10000, which may be none
         self.settings.update({name.replace("_", "-"): value for name, value in settings.items()})
         self.process: subprocess.Popen[bytes] | None = None
         self.start()

@@ -17,9 +17,10 @@ from field import job, opened, settle, worker
 from redis_server import Server
 
 from tidewheel import Tidewheel
+from tidewheel.backends import connect
 from tidewheel.backends.redis.store import Store
 from tidewheel.errors import BrokerCorrupt, BrokerFull, BrokerUnavailable, ConfigurationError
-from tidewheel.testing.conformance.harness import Aside
+from tidewheel.testing.conformance.harness import Aside, eventually
 
 Serve = Callable[..., Server]
 
@@ -265,6 +266,47 @@ def test_a_thousand_times_more_than_usual_is_all_or_nothing(server: Server) -> N
 def test_more_than_can_be_is_said(server: Server) -> None:
     with pytest.raises(ConfigurationError, match="publish them in several"):
         opened(server.url).broker.publish([job()] * 250_001)
+    with pytest.raises(ConfigurationError, match="bytes in one publication"):
+        opened(server.url).broker.publish([job(body=bytes(1_000_000))] * 300)
+
+
+def test_a_node_of_a_cluster(serve: Serve) -> None:
+    """One that checks that a script touches keys of one slot only."""
+    server = serve(cluster_enabled="yes")
+    client = server.client()
+    client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
+    eventually(lambda: client.execute_command("CLUSTER INFO")["cluster_state"] == "ok")
+    backend = opened(server.url)
+    consumer = worker(backend)
+    waiting = Aside(consumer.claim, ["default", "other"], 5, 20)
+    ids = [r.id for r in backend.broker.publish([job(), job(queue="other", key="k", lifetime=60), job(delay=100)])]
+    deliveries = list(waiting.answer(within=5))
+    deliveries += consumer.claim(["default", "other"], 5, 0)
+    assert {d.id for d in deliveries} == set(ids[:2])
+    assert backend.results is not None
+    assert backend.control is not None
+    listening = Aside(backend.results.wait, ids[:1], 20)
+    assert settle(consumer, deliveries) == ["ok", "ok"]
+    assert set(listening.answer(within=6)) == {ids[0]}
+    assert list(backend.control.cancel(ids[2:])) == ["cancelled"]
+    backend.broker.sweep()
+    consumer.close()
+
+
+def test_results_in_another_database(server: Server) -> None:
+    backend = connect(server.url.replace("/0", "/8"), server.url.replace("/0", "/9"))
+    backend.broker.open()
+    (receipt,) = backend.broker.publish([job()])
+    consumer = worker(backend)
+    assert backend.results is not None
+    listening = Aside(backend.results.wait, [receipt.id], 20)
+    eventually(lambda: server.client(db=9).hlen("{tidewheel}:wait") == 1)
+    assert settle(consumer, list(consumer.claim(["default"], 1, 0))) == ["ok"]
+    assert listening.answer(within=2)[receipt.id].value == b"v"
+    assert server.client(db=8).hlen("{tidewheel}:archive") == 0
+    assert server.client(db=9).hlen("{tidewheel}:archive") == 1
+    consumer.close()
+    backend.broker.close()
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import socket
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -367,7 +366,7 @@ class TestRestarts:
             except BrokerUnavailable:
                 pass
             if time.monotonic() > next_kill:
-                threading.Thread(target=server.restart).run()
+                server.restart()
                 kills += 1
                 next_kill = time.monotonic() + 0.7
         counts = eventually(lambda: (c := producer.broker.counts()) == {} or all(x.ready + x.running == 0 for x in c.values()), within=40)

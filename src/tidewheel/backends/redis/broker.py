@@ -28,7 +28,7 @@ class Broker:
     def publish(self, batch: Sequence[Envelope]) -> Sequence[Receipt]:
         if not batch:
             return []
-        answer, unknown = self._store.publish(publishing.arguments(batch), len(batch))
+        answer, unknown = self._store.publish(publishing.arguments(batch), publishing.weight(batch))
         if unknown is not None:
             raise PublishUnknown(f"{unknown}; publish the same ids again", tuple(e.id for e in batch)) from unknown
         return publishing.receipts(batch, answer)

@@ -38,9 +38,9 @@ class Alarm:
             pass  # full: it is ringing already. Closed: nobody waits any more.
 
     def clear(self) -> None:
+        """Only when it rings. One read: under eventlet a second one, of an empty pipe, would wait for the next ring."""
         try:
-            while os.read(self._read, 512):
-                pass
+            os.read(self._read, 4096)
         except OSError:
             pass
 

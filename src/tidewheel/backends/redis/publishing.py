@@ -15,6 +15,8 @@ RUN = 1000
 MOST = 250_000
 """Jobs in a publication. It is one script, that all may come or none; the server does nothing else meanwhile (a second or two at most) and
 takes about a million arguments in a command."""
+BYTES = 256 << 20
+"""Bytes of them all: the server takes a gigabyte in a command, and holds it twice."""
 
 _TIMES = struct.Struct(">dddd")
 Arg = bytes | str | int | float
@@ -28,6 +30,9 @@ def arguments(batch: Sequence[Envelope]) -> list[Arg]:
             return [e.queue, -e.priority, 1, "0", layout.raw(e.id), layout.job(e)]
     elif len(batch) > MOST:
         raise ConfigurationError(f"{len(batch):,} jobs in one publication; Redis takes up to {MOST:,}: publish them in several")
+    size = sum(len(e.body) for e in batch)
+    if size > BYTES:
+        raise ConfigurationError(f"{size:,} bytes in one publication; Redis takes up to {BYTES:,}: publish the jobs in several")
     twins = len({e.id for e in batch}) < len(batch)
     args: list[Arg] = []
     group: tuple[str, int, bool] | None = None
@@ -49,6 +54,11 @@ def arguments(batch: Sequence[Envelope]) -> list[Arg]:
     if size:
         args[at] = size
     return args
+
+
+def weight(batch: Sequence[Envelope]) -> int:
+    """How large it is, in jobs of an ordinary size."""
+    return max(len(batch), sum(len(e.body) for e in batch) // 2500)
 
 
 def _times(e: Envelope) -> bytes:
