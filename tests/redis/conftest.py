@@ -45,7 +45,7 @@ def server(serve: Callable[..., Server]) -> Server:
 @pytest.fixture
 def proxy(server: Server) -> Iterator[Proxy]:
     """A way to `server` that can be disturbed."""
-    loaded(server, "publish", "claim", "settle", "owned", "beat")
+    loaded(server, "publish", "publish_one", "claim", "settle", "owned", "beat")
     proxy = Proxy(server.port)
     yield proxy
     proxy.close()

@@ -28,7 +28,11 @@ class Broker:
     def publish(self, batch: Sequence[Envelope]) -> Sequence[Receipt]:
         if not batch:
             return []
-        answer, unknown = self._store.publish(publishing.arguments(batch), publishing.weight(batch))
+        lone = publishing.lone(batch)
+        if lone is not None:
+            answer, unknown = self._store.publish("publish_one", lone, 1)
+        else:
+            answer, unknown = self._store.publish("publish", publishing.arguments(batch), publishing.weight(batch))
         if unknown is not None:
             raise PublishUnknown(f"{unknown}; publish the same ids again", tuple(e.id for e in batch)) from unknown
         return publishing.receipts(batch, answer)

@@ -1,6 +1,8 @@
 """A worker's session: claims, beats and settles.
 
-claim      its own thread; waits on `Ears`: the server rings one idle worker per publication, and who leaves work behind rings the next
+claim      its own thread; waits on `Ears`. Who finds nothing offers the number of its next claim, and a job that is published then is
+           claimed and told in the same step as it is stored. The server rings one idle worker for several jobs, and who leaves work
+           behind rings the next. No offer outlives the call that made it.
 settle, beat, owned    other threads, each on a connection that it takes from the pool for the call
 """
 
@@ -21,10 +23,14 @@ from tidewheel.backends.redis.upkeep import expire
 from tidewheel.contract import Beat, Progress, Settlement, Verdict, WorkerInfo
 from tidewheel.core.job import Delivery, Token
 from tidewheel.core.outcome import Again
-from tidewheel.errors import BrokerError
+from tidewheel.errors import BrokerError, BrokerUnavailable
 
 BREATHER = 0.1
 """Seconds between claims of a worker whose lease is over and who has not heard of it."""
+COLLECT = 1.0
+"""Seconds within which a message must arrive that was sent before the answer to a later question."""
+WITHDRAW = 0.5
+"""Seconds that a claim which was told to return may take to do so."""
 LATE = 10_000
 """Jobs that are too late: so many are ended before a claim goes on."""
 
@@ -43,6 +49,8 @@ class Consumer:
         self._first = 0
         self._idle: set[str] = set()
         """Queues for which the server may believe that we wait for work."""
+        self._offer = 0
+        """The number of a claim that the server may make for us; 0: none."""
         self._over = False
         """The lease is: others have our jobs, and the worker is about to take a new incarnation."""
         self._ended = False
@@ -59,7 +67,14 @@ class Consumer:
     # -- claiming -------------------------------------------------------------------------------------------------------
 
     def claim(self, queues: Sequence[str], limit: int, wait: float) -> Sequence[Delivery]:
-        deadline = time.monotonic() + wait
+        try:
+            return self._claim(queues, limit, time.monotonic() + wait) or self._withdraw()
+        except BrokerError:
+            # What was handed to us meanwhile is found when the worker asks what it owns.
+            self._offer = 0
+            raise
+
+    def _claim(self, queues: Sequence[str], limit: int, deadline: float) -> list[Delivery]:
         while True:
             pause = deadline - time.monotonic()
             if limit > 0:
@@ -75,48 +90,95 @@ class Consumer:
                     return []
             if pause <= 0:
                 return []
-            if self._ears.open():
+            if not self._ears.listening:
+                # An offer that the server remembers from before is void, if only because its disk may have forgotten that it was taken.
+                self._store.command("HDEL", f"{self._store.slot}:offer", self._id)
+                self._ears.open()
+                self._offer = 0
                 # What was asked while nobody listened was not heard; a beat will tell.
                 self.news = True
                 return []
-            said, rang = self._ears.hear(min(pause, POLL))
-            self.news = self.news or b"news" in said
-            if rang or b"news" in said:
-                return []
+            handed, asked = self._hear(min(pause, POLL))
+            if handed or asked:
+                return handed
+
+    def _hear(self, pause: float) -> tuple[list[Delivery], bool]:
+        """What was handed to us, and whether we are asked for something else: by the alarm, or because there is news."""
+        said, rang = self._ears.hear(pause)
+        if b"news" in said:
+            self.news = rang = True
+        handed = [layout.handed(message) for message in said if message.startswith(layout.HANDED)]
+        taken = [delivery for delivery in handed if delivery.token.claim == self._offer]
+        if taken:
+            self._offer = 0
+        return taken, rang
+
+    def _withdraw(self) -> list[Delivery]:
+        """Take the offer back; or the job that has just been handed to us under it."""
+        if not self._offer:
+            return []
+        try:
+            if self._store.command("HDEL", f"{self._store.slot}:offer", self._id, limit=WITHDRAW) == 0:
+                return self._collect()
+        except BrokerError:
+            # Whoever calls has asked us to come back, server or not. If a job was handed to us, the beats will tell that we own it.
+            pass
+        self._offer = 0
+        return []
+
+    def _collect(self) -> list[Delivery]:
+        """The job that the server says it has handed to us: the message is under way. Raises `BrokerUnavailable` when it never comes."""
+        deadline = time.monotonic() + COLLECT
+        rang = False
+        while (left := deadline - time.monotonic()) > 0:
+            handed, alarm = self._hear(left)
+            rang = rang or alarm
+            if handed:
+                if rang:
+                    self._ears.alarm.ring()  # it was meant for the claim
+                return handed
+        raise BrokerUnavailable(f"a job that Redis at {self._store.address.where} handed to this worker did not arrive")
 
     def _take(self, queues: Sequence[str], limit: int, *, signs: bool) -> tuple[list[Delivery], float | None]:
         """What could be claimed, and the seconds until the next job is due if that is known."""
         self._first = (self._first + 1) % max(1, len(queues))
         turn = [*queues[self._first :], *queues[: self._first]]
         found: list[tuple[float, Delivery]] = []
+        handed: list[Delivery] = []
         due: float | None = None
         more = True
         while more and len(found) < limit:
             self._claims += 1
+            claim, offer = self._claims, 0
+            if signs and not found:
+                offer = self._claims = claim + 1
             some = min(STEP, limit - len(found))
             args: list[Arg] = [
-                self._id, layout.claim_number(self._claims), some, "1" if signs and not found else "0", "1" if self._idle else "0",
-                *turn,
+                self._id, layout.claim_number(claim), some, layout.claim_number(offer) if offer else "", "1" if self._idle else "0", *turn,
             ]  # fmt: skip
             answer = self._store.run("claim", args, repeat=False, size=some)
+            if answer[2] and self._offer:
+                handed += self._collect()
+            self._offer = 0
             if answer[0] == b"lost":
                 self._over = True
-                return [], None
+                return handed, None
             if answer[0] == b"late":
                 expire(self._store, LATE)
                 continue
-            token = Token(self._id, self._claims)
-            jobs = answer[2:]
+            token = Token(self._id, claim)
+            jobs = answer[3:]
             found += [(layout.place(r), layout.delivery(i, j, r, token)) for i, j, r in zip(jobs[::3], jobs[1::3], jobs[2::3], strict=True)]
             if jobs:
                 self._idle.clear()
-            elif signs:
+            elif offer:
                 self._idle.update(queues)
+                self._offer = offer
             more = len(jobs) == 3 * some
             due = float(answer[1]) if answer[1] else None
         if len(queues) > 1:
             found.sort(key=lambda pair: pair[0])
-        return [delivery for _, delivery in found], due
+        return [*handed, *(delivery for _, delivery in found)], due
 
     def owned(self) -> Sequence[Delivery]:
         answer = self._store.run("owned", [self._id, 0])

@@ -15,7 +15,8 @@ Every key begins with `{prefix}:`, one hash tag for all, so that any script may 
     own:w      SET     ids that a worker holds          stop:w  SET  those of them whose cancellation was asked for
     worker     HASH    worker → counter of its beats, moment of the last, lease, seconds between two       info  HASH  worker → JSON
     dying      SET     workers that were declared dead and still hold something
-    idle:q     ZSET    workers that wait for jobs of a queue, by the moment since when
+    idle:q     ZSET    workers that wait for jobs of a queue, by the moment since when       offer  HASH  worker → the claim under which
+                       it takes a job that comes
     queues     SET     names of queues that are in use   running  HASH  queue → number of running jobs    seq  STRING  the running number
     keep       ZSET    buckets of 10 s → keep:n  LIST  ids of ended jobs that are kept until then (may hold old entries)
     history:id LIST    what happened to a job            progress  HASH  id → what a running job says of itself
@@ -232,6 +233,17 @@ def delivery(id_: bytes, data: bytes, run: bytes, token: Token | None = None) ->
         envelope=envelope, token=token or read_run(run).token, published=stored.published, deliveries=deliveries, attempts=attempts,
         strikes=strikes, losses=losses,
     )  # fmt: skip
+
+
+HANDED = b"job:"
+"""How a worker is told of a job that was handed to it: this, its id, the length of its state, its state, its bytes."""
+
+
+def handed(message: bytes) -> Delivery:
+    """The job in such a message."""
+    at = len(HANDED) + 16
+    run = at + 2 + int.from_bytes(message[at : at + 2], "big")
+    return delivery(message[len(HANDED) : at], message[run:], message[at + 2 : run])
 
 
 class Ended(msgspec.Struct, frozen=True, array_like=True):

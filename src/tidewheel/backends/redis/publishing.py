@@ -15,6 +15,8 @@ RUN = 1000
 MOST = 250_000
 """Jobs in a publication. It is one script, that all may come or none; the server does nothing else meanwhile (a second or two at most) and
 takes about a million arguments in a command."""
+LONG = 1 << 20
+"""Bytes. A longer body takes the way on which its size counts."""
 BYTES = 256 << 20
 """Bytes of them all: the server takes a gigabyte in a command, and holds it twice."""
 
@@ -22,13 +24,19 @@ _TIMES = struct.Struct(">dddd")
 Arg = bytes | str | int | float
 
 
+def lone(batch: Sequence[Envelope]) -> list[Arg] | None:
+    """The arguments of `publish_one`; None where it is not for this batch."""
+    if len(batch) > 1:
+        return None
+    e = batch[0]
+    if e.key is not None or layout.timed(e) or len(e.body) > LONG:
+        return None
+    return [e.queue, -e.priority, layout.raw(e.id), layout.job(e)]
+
+
 def arguments(batch: Sequence[Envelope]) -> list[Arg]:
     """The runs, in the order of the batch."""
-    if len(batch) == 1:
-        e = batch[0]
-        if e.key is None and not layout.timed(e):
-            return [e.queue, -e.priority, 1, "0", layout.raw(e.id), layout.job(e)]
-    elif len(batch) > MOST:
+    if len(batch) > MOST:
         raise ConfigurationError(f"{len(batch):,} jobs in one publication; Redis takes up to {MOST:,}: publish them in several")
     size = sum(len(e.body) for e in batch)
     if size > BYTES:

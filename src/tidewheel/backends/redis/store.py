@@ -98,17 +98,17 @@ class Store:
         script = self._verb(name)
         return self._ask(("EVALSHA", script.sha, 1, self.slot, *args), script, repeat=repeat, limit=ANSWER + _extra(size))
 
-    def command(self, *words: bytes | str | int | float) -> Any:
+    def command(self, *words: bytes | str | int | float, limit: float = ANSWER) -> Any:
         """Run a plain command that can be repeated. Raises `BrokerError`s."""
-        return self._ask(words, None, repeat=True, limit=ANSWER)
+        return self._ask(words, None, repeat=True, limit=limit)
 
-    def publish(self, args: Args, size: int) -> tuple[Any, BrokerError | None]:
-        """Run `publish`; repeated until its outcome is known or the time is over, for the same ids are stored once.
+    def publish(self, name: str, args: Args, size: int) -> tuple[Any, BrokerError | None]:
+        """Run a verb that publishes; repeated until its outcome is known or the time is over, for the same ids are stored once.
 
         Answers the server's answer; or, as the second, the error after which the outcome is not known. Raises `BrokerError`s when
         nothing was stored.
         """
-        script = self._verb("publish")
+        script = self._verb(name)
         words = ("EVALSHA", script.sha, 1, self.slot, *args)
         extra = _extra(size)
         deadline = time.monotonic() + PUBLISH + extra

@@ -1,13 +1,14 @@
--- Hand jobs to a worker. ARGV: worker, claim (4 bytes), most, signs ('1': sign it up as idle when there is nothing), signed ('1': it may
--- be signed up), queue… in the order in which they are asked.
--- Answers: 'ok', 'late' (some that wait are too late: `expire` first) or 'lost'; seconds until the next job is due (or ''); then id, job,
--- state of each.
+-- Hand jobs to a worker. ARGV: worker, claim (4 bytes), most, offer (the claim under which it takes a job that comes later, 4 bytes: sign
+-- it up as idle when there is nothing; or ''), signed ('1': it may be signed up), queue… in the order in which they are asked.
+-- Answers: 'ok', 'late' (some that wait are too late: `expire` first) or 'lost'; seconds until the next job is due (or ''); 1 if a job was
+-- handed to it under its earlier offer; then id, job, state of each.
 -- uses clock base ring promote; goes on when memory is full
 local worker, fence, room = ARGV[1], ARGV[2] .. ARGV[1], tonumber(ARGV[3])
-if call('HEXISTS', WORKER, worker) == 0 then return {'lost', ''} end
+local handed_over = ARGV[5] == '1' and 1 - call('HDEL', OFFER, worker) or 0
+if call('HEXISTS', WORKER, worker) == 0 then return {'lost', '', handed_over} end
 -- After this none that is ready can be too late, so nobody has to look at each.
-if #call('ZRANGEBYSCORE', LATE, '-inf', now, 'LIMIT', 0, 1) > 0 then return {'late', ''} end
-local answer, places, owned, late = {'ok', ''}, {}, {}, {}
+if #call('ZRANGEBYSCORE', LATE, '-inf', now, 'LIMIT', 0, 1) > 0 then return {'late', '', handed_over} end
+local answer, places, owned, late = {'ok', '', handed_over}, {}, {}, {}
 for i = 6, #ARGV do
   local queue = ARGV[i]
   promote(queue, 100)
@@ -47,8 +48,9 @@ if #owned > 0 then
     if ARGV[5] == '1' then call('ZREM', IDLE .. ARGV[i], worker) end
     if room == 0 and call('EXISTS', READY .. ARGV[i]) == 1 then ring(ARGV[i]) end
   end
-elseif ARGV[4] == '1' then
+elseif ARGV[4] ~= '' then
   local due
+  call('HSET', OFFER, worker, ARGV[4])
   for i = 6, #ARGV do
     call('ZADD', IDLE .. ARGV[i], now, worker)
     local first = call('ZRANGE', DUE .. ARGV[i], 0, 0, 'WITHSCORES')[2]

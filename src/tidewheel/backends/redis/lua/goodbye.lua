@@ -2,6 +2,7 @@
 -- uses clock base ring; goes on when memory is full
 call('HDEL', WORKER, ARGV[1])
 call('HDEL', INFO, ARGV[1])
+call('HDEL', OFFER, ARGV[1])
 call('DEL', OWN .. ARGV[1], STOP .. ARGV[1])
 for i = 2, #ARGV do
   -- It may have been rung for work just now, and will not come: the next one is.

@@ -4,5 +4,6 @@
 if call('HGET', WORKER, ARGV[1]) ~= ARGV[2] then return 0 end
 call('HDEL', WORKER, ARGV[1])
 call('HDEL', INFO, ARGV[1])
+call('HDEL', OFFER, ARGV[1])
 call('SADD', DYING, ARGV[1])
 return 1

@@ -2,7 +2,7 @@
 -- follow-ups: for each settlement that has some its number, how many ARGV they take, and these (shared/put.lua).
 -- `what` is 'S' visible keep valued; 'F' state visible keep counted reason; 'A' delay counted event. Counted: 0 nothing, 1 attempts,
 -- 2 strikes, 3 losses. Answers nothing when all were written, else one number each: 0 written, 1 stale, 2 gone.
--- uses clock base identity record filing telling ending note ring due put; goes on when memory is full
+-- uses clock base identity record filing telling ending note ring hand due put; goes on when memory is full
 local n, visible, keep = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local ids = {}
 for i = 1, n do ids[i] = ARGV[4 * i] end

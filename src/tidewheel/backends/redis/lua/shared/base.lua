@@ -5,6 +5,7 @@ local JOB, RUN, END = K .. ':job', K .. ':run', K .. ':end'
 local READY, DUE, LATE, DEAD = K .. ':ready:', K .. ':due:', K .. ':late', K .. ':dead:'
 local WORKER, INFO, OWN, STOP, DYING = K .. ':worker', K .. ':info', K .. ':own:', K .. ':stop:', K .. ':dying'
 local QUEUES, RUNNING, IDLE, SEQ, KEY = K .. ':queues', K .. ':running', K .. ':idle:', K .. ':seq', K .. ':key'
+local OFFER = K .. ':offer'
 local KEEP, HISTORY, PROGRESS, WAIT, ARCHIVE = K .. ':keep', K .. ':history:', K .. ':progress', K .. ':wait', K .. ':archive'
 local call, sub, byte, pack, parse = redis.call, string.sub, string.byte, struct.pack, struct.unpack
 local now = clock()

@@ -12,7 +12,7 @@ local function put(i, stop, receipts)
     for j = 1, n do ids[j] = ARGV[i + (j - 1) * step] end
     local known, ended = call('HMGET', JOB, unpack(ids)), call('HMGET', END, unpack(ids))
     local seq = call('INCRBY', SEQ, n) - n
-    local places = {}
+    local places, last = {}, nil
     if special then
       for j = 1, n do
         local id, job, times, key = ids[j], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
@@ -48,7 +48,7 @@ local function put(i, stop, receipts)
           call('HSET', JOB, id, job)
           if key ~= '' then call('HSET', KEY, key, id) end
           if due > now then wait_until(queue, id, due)
-          else places[#places + 1] = rank + seq + j; places[#places + 1] = id end
+          else places[#places + 1] = rank + seq + j; places[#places + 1] = id; last = job end
         else
           all = false
         end
@@ -63,7 +63,8 @@ local function put(i, stop, receipts)
         else
           receipts[#receipts + 1] = 1
           local at = #fields
-          fields[at + 1], fields[at + 2] = ids[j], stamp .. ARGV[i + 1]
+          last = stamp .. ARGV[i + 1]
+          fields[at + 1], fields[at + 2] = ids[j], last
           places[at + 1], places[at + 2] = rank + seq + j, ids[j]
         end
         i = i + 2
@@ -71,7 +72,9 @@ local function put(i, stop, receipts)
       if #fields > 0 then call('HSET', JOB, unpack(fields)) end
     end
     call('SADD', QUEUES, queue)
-    if #places > 0 then
+    if #places == 2 and call('EXISTS', READY .. queue) == 0 then
+      if hand(queue, places[2], last, places[1]) ~= 'handed' then call('ZADD', READY .. queue, unpack(places)) end
+    elseif #places > 0 then
       call('ZADD', READY .. queue, unpack(places))
       ring(queue)
     end
