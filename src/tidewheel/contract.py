@@ -100,6 +100,8 @@ class Description(msgspec.Struct, frozen=True, kw_only=True):
     level: Literal["volatile", "process", "power loss", "replicated"]
     notes: tuple[str, ...] = ()
     """Warnings, each with its mend."""
+    results: str = ""
+    """Where results are kept and how safe they are there, if that is not with the broker."""
 
 
 class WorkerInfo(msgspec.Struct, frozen=True, kw_only=True):

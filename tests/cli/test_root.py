@@ -57,6 +57,7 @@ def test_no_command_is_a_question_for_help() -> None:
 
 def test_a_misspelt_command_names_the_right_one() -> None:
     assert "no command 'statsu'; did you mean status?" in run("statsu", code=2).stderr
+    assert "no command 'inspect': tidewheel status shows" in run("inspect", "active", code=2).stderr
     assert "there are: worker, status" in run("xyzzy", code=2).stderr
 
 

@@ -27,7 +27,7 @@ def test_json(rig: Rig) -> None:
     assert found["broker"] == {
         "engine": "memory", "version": "", "url": rig.url, "level": "volatile",
         "durability": "Jobs live in this process only and end with it.",
-        "notes": ["Other processes do not see these jobs: use sqlite:///tidewheel.db to keep them."],
+        "notes": ["Other processes do not see these jobs: use sqlite:///tidewheel.db to keep them."], "results": None,
     }  # fmt: skip
     oldest = found["queues"][0].pop("oldest_seconds")
     assert 0 <= oldest < 60

@@ -89,8 +89,9 @@ class _Broker:
 
     def describe(self) -> Description:
         broker, keeper = self._broker.describe(), self._keeper.describe()
-        note = f"Results are kept apart, in {keeper.url} ({keeper.engine} {keeper.version}; {keeper.level}: {keeper.durability})"
-        return replace(broker, notes=(*broker.notes, note, *(f"{keeper.url}: {n}" for n in keeper.notes if n not in broker.notes)))
+        where = f"{keeper.url} ({f'{keeper.engine} {keeper.version}'.strip()}; {keeper.level}: {keeper.durability})"
+        notes = (f"results, {keeper.url}: {note}" for note in keeper.notes if note not in broker.notes)
+        return replace(broker, notes=(*broker.notes, *notes), results=where)
 
     def close(self) -> None:
         self._broker.close()

@@ -29,6 +29,17 @@ COMMANDS = {
 }
 """Every command, with its line in `tidewheel --help`: written here so that help imports none of them."""
 
+ELSEWHERE = {
+    "inspect": "tidewheel status shows the workers, tidewheel jobs --state running what they do",
+    "control": "tidewheel cancel stops jobs, tidewheel purge empties queues; workers follow signals (SIGTERM)",
+    "list": "tidewheel status lists queues and workers",
+    "events": "the worker's log has them, as JSON with --log-format json",
+    "multi": "start each worker with tidewheel worker, under systemd, supervisord or in a container",
+    "beat": "periodic tasks are not here yet",
+    "shell": "python -i with your module does it",
+}
+"""Commands of Celery that are not here, each with what to use instead."""
+
 EPILOG = (
     "Exit codes: 0 ok, 1 failure, 2 usage, 3 not found, 4 unhealthy, 5 timed out, 130 interrupted. "
     "The options above may also stand after the command."
@@ -130,6 +141,8 @@ class Root(click.Group):
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
         if args[0] not in COMMANDS and not args[0].startswith("-"):
+            if args[0] in ELSEWHERE:
+                raise click.UsageError(f"there is no command {args[0]!r}: {ELSEWHERE[args[0]]}")
             from difflib import get_close_matches
 
             close = get_close_matches(args[0], COMMANDS, 1)

@@ -48,7 +48,7 @@ def announce(info: Banner, *, stream: TextIO | None = None, color: bool | None =
         fields = {
             "event": "worker.settings", "worker": info.worker, "version": info.version, "app": info.app, "broker": info.broker.url,
             "engine": info.broker.engine, "durability": info.broker.level, "pool": info.pool, "concurrency": info.concurrency,
-            "queues": info.queues, "tasks": sorted(info.tasks), "notes": info.broker.notes,
+            "queues": info.queues, "tasks": sorted(info.tasks), "notes": info.broker.notes, "results": info.broker.results,
         }  # fmt: skip
         text = f"tidewheel {info.version}: {info.pool} x {info.concurrency} on {info.broker.url}"
         log.handle(log.makeRecord(log.name, logging.INFO, "", 0, text, (), None, "worker.settings", {"tidewheel": (fields, None)}))
@@ -69,6 +69,7 @@ def banner(info: Banner, *, color: bool = False, width: int = 120) -> str:
         ("app", escape(info.app)),
         ("broker", f"{escape(broker.url)} ({escape(f'{broker.engine} {broker.version}'.strip())})"),
         *_labelled("durability", [t if safe else paint("33", t) for t in wrap(f"{broker.level}: {broker.durability}")]),
+        *(_labelled("results", wrap(broker.results)) if broker.results else []),
         ("pool", f"{info.pool} x {info.concurrency}"),
         *_labelled("queues", wrap(", ".join(info.queues) or "none")),
         *_labelled("tasks", [escape(name) for name in sorted(info.tasks)[:TASKS]]),

@@ -137,8 +137,8 @@ class Execution:
             return
         self.job = Job(
             id=envelope.id, task=envelope.task, args=bound_args, kwargs=bound_kwargs, queue=envelope.queue, priority=envelope.priority,
-            attempt=delivery.attempt, max_attempts=self._options.retry.attempts, deliveries=delivery.deliveries, published=delivery.published,
-            headers=envelope.headers,
+            attempt=delivery.attempt, max_attempts=self._options.retry.attempts, deliveries=delivery.deliveries,
+            published=delivery.published, headers=envelope.headers,
         )  # fmt: skip
         key = self.key
         self.context = Context(self.job, report=lambda data: report(key, data), cancel=self.cancel)

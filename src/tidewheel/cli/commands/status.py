@@ -33,7 +33,7 @@ def command(session: Session) -> None:
     item: dict[str, Any] = {
         "broker": {
             "engine": broker.engine, "version": broker.version, "url": broker.url, "level": broker.level,
-            "durability": broker.durability, "notes": list(broker.notes),
+            "durability": broker.durability, "notes": list(broker.notes), "results": broker.results or None,
         },
         "queues": queues,
         "workers": None if workers is None else [_worker(w) for w in sorted(workers, key=lambda w: w.name)],
@@ -99,6 +99,7 @@ def _page(item: Mapping[str, Any], now: float, workers: Sequence[WorkerInfo] | N
     lines = [
         f"broker      {escape(broker['url'])} ({escape(broker['engine'] + ' ' + broker['version'])})",
         _wrapped("durability", f"{broker['level']}: {broker['durability']}"),
+        *([_wrapped("results", broker["results"])] if broker["results"] else []),
         *(click.style(_wrapped("note", note), fg="yellow") for note in broker["notes"]),
         "",
         render(QUEUES, item["queues"], terminal_width()) if item["queues"] else "no queues yet: nothing was published",

@@ -187,8 +187,8 @@ def command(
     level_number(loglevel)
     color = False if click.get_current_context().color is False else None
     options = WorkerOptions(
-        app=session.app, url=session.broker, results=session.results, name=worker_name(name), pool=pool, concurrency=concurrency, queues=queues,
-        exclude=exclude_queues, start_method=start_method, max_tasks_per_child=max_tasks_per_child,
+        app=session.app, url=session.broker, results=session.results, name=worker_name(name), pool=pool, concurrency=concurrency,
+        queues=queues, exclude=exclude_queues, start_method=start_method, max_tasks_per_child=max_tasks_per_child,
         max_memory_per_child=max_memory_per_child, time_limit=time_limit, soft_time_limit=soft_time_limit, grace=grace,
         kill_after=kill_after, burst=burst, color=color,
     )  # fmt: skip
