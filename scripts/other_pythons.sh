@@ -16,5 +16,5 @@ for version in 3.12 3.13 3.14; do
     scripts/venv.sh ".venv-$version" "$python"
     echo "other Pythons: $version"
     ".venv-$version/bin/python" -m pytest -n 2 --dist loadfile -m fast
-    ".venv-$version/bin/python" -m pytest -m "not kill and not slow" tests/worker
+    ".venv-$version/bin/python" -m pytest -m "not kill and not slow" tests/worker tests/django_project tests/examples
 done

@@ -92,6 +92,8 @@ class WorkerDraining(WorkerEvent, frozen=True, kw_only=True):
 class WorkerStopped(WorkerEvent, frozen=True, kw_only=True):
     cut: int
     """Runs that were cut short and handed back."""
+    refused: int = 0
+    """Outcomes that came too late in its life, and changed nothing."""
 
 
 class ExecutorStarted(WorkerEvent, frozen=True, kw_only=True):

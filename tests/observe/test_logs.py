@@ -145,6 +145,7 @@ def test_what_a_task_says_by_raising_is_one_line(kind: str) -> None:
         (e.JobRetried(**JOB, attempt=1, why="of another day", delay=1.0), "warning", "retry in 1s (of another day)"),
         (e.WorkerStopped(worker="w1", cut=0), "info", "w1 stopped"),
         (e.WorkerStopped(worker="w1", cut=2), "warning", "2 jobs cut short"),
+        (e.WorkerStopped(worker="w1", cut=0, refused=1), "info", "w1 stopped, 1 outcome refused"),
         (e.ExecutorEnded(worker="w1", pid=7, why="recycled"), "debug", "executor 7 recycled"),
         (e.ExecutorEnded(worker="w1", pid=7, why="exit status 3"), "error", "executor 7 ended: exit status 3"),
         (e.OutcomeRefused(worker="w1", id=ID, verdict="gone"), "info", "refused (gone)"),
@@ -330,7 +331,7 @@ def test_no_arguments_and_no_values_in_any_field_of_an_event() -> None:
     """Events carry neither; should one get such a field, this fails and somebody thinks about the logs."""
     known = {
         "id", "task", "queue", "attempt", "waited", "duration", "why", "delay", "error", "reason", "worker", "running", "cut", "pid",
-        "after", "verdict", "topic",
+        "after", "verdict", "topic", "refused",
         "packed",  # of a broadcast, and its line tells the topic only
     }  # fmt: skip
     assert {f for kind in ALL_EVENTS for f in kind.__struct_fields__} <= known

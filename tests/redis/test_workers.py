@@ -100,13 +100,15 @@ def test_a_worker_frozen_for_longer_than_its_lease(rig: Rig) -> None:
     assert result.get(20) == 3
     until("the frozen one's run has ended too", lambda: len(rig.history("end")) == 2)
     os.kill(frozen.pid, signal.SIGCONT)
-    until("it is refused", lambda: "refused" in rig.log(0).lower() or "late" in rig.log(0).lower())
+    until("it is refused", lambda: "outcome.refused" in rig.log(0))
     rig.stop(heir)
     again = rig.jobs.hold.delay(str(other_gate), 5)
     other_gate.touch()
     assert again.get(30) == 5, "the one that was frozen works again"
     assert frozen.poll() is None
     assert rig.app.record(result.id).attempts == 0
+    rig.stop(frozen)
+    assert "stopped, 1 outcome refused" in rig.log(0)
     assert [h.event for h in rig.app.browse().job(result.id).history] == ["lost"]
 
 

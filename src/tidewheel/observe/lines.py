@@ -120,7 +120,9 @@ def _draining(event: e.WorkerDraining) -> Line:
 
 def _stopped(event: e.WorkerStopped) -> Line:
     cut = f", {_count(event.cut, 'job')} cut short and handed back" if event.cut else ""
-    return Line(WARNING if event.cut else INFO, f"{escape(event.worker)} stopped{cut}", {"worker": event.worker, "cut": event.cut})
+    refused = f", {_count(event.refused, 'outcome')} refused" if event.refused else ""
+    fields = {"worker": event.worker, "cut": event.cut, "refused": event.refused}
+    return Line(WARNING if event.cut else INFO, f"{escape(event.worker)} stopped{cut}{refused}", fields)
 
 
 def _executor_started(event: e.ExecutorStarted) -> Line:

@@ -53,6 +53,8 @@ class Worker:
         self._emitter = emitter
         self._executors = self.concurrency if options.pool == "processes" else 1
         self._down_since: float | None = None
+        self.refused = 0
+        """Outcomes that the broker did not take, because somebody else has the job."""
         self._deaf: Callable[[], None] | None = None
         """Ends the listening for broadcasts."""
         self._down_lock = threading.Lock()
@@ -155,7 +157,7 @@ class Worker:
             log.warning("the jobs still held could not be handed back, others will recover them: %s", error)
         self._hub.close()
         cut = self._hub.cut
-        self._emitter.emit(events.WorkerStopped(worker=self.name, cut=cut + left))
+        self._emitter.emit(events.WorkerStopped(worker=self.name, cut=cut + left, refused=self.refused))
         return cut + left
 
     def _until_empty(self, patience: float, hurry: threading.Event) -> bool:
@@ -171,6 +173,7 @@ class Worker:
     # -- what the threads report --------------------------------------------------------------------------------------
 
     def _refused(self, settlement: Settlement, verdict: Verdict) -> None:
+        self.refused += 1
         self._emitter.emit(events.OutcomeRefused(worker=self.name, id=settlement.id, verdict=verdict))
 
     def _trouble(self, error: BrokerError | None) -> None:
