@@ -13,7 +13,7 @@ import redis
 from redis import exceptions
 
 from tidewheel.backends.redis.address import Address
-from tidewheel.backends.redis.connections import ANSWER, Connection, Connections, patience
+from tidewheel.backends.redis.connections import ANSWER, Connection, Connections, pack, patience
 from tidewheel.backends.redis.faults import code, cut, translate
 from tidewheel.backends.redis.verbs import Verb, verb
 from tidewheel.errors import BrokerCorrupt, BrokerError, BrokerUnavailable, ConfigurationError
@@ -163,7 +163,7 @@ class Store:
         try:
             if limit != ANSWER:
                 patience(connection, limit)
-            connection.send_packed_command(connection.pack_command(*words), check_health=False)
+            connection.send_packed_command([pack(tuple(words))], check_health=False)
             try:
                 answer = connection.read_response()
             except exceptions.NoScriptError:
