@@ -82,9 +82,10 @@ def drained(s: Stage, loaded: int, size: Size) -> dict[str, Any]:
     time.sleep(0.1)  # the last outcomes are still being written
     n = s.marks.n_done() - n0 or 1
     redis = {} if redis0 is None else {"redis_us": ((s.broker_cpu() or 0.0) - redis0) / n * 1e6}
+    # A worker that replaces its processes takes their CPU away with them: then it is not known.
+    used = {"us": (machine.cpu(pids) - all0) / n * 1e6, "main_us": (machine.cpu(s.roots) - main0) / n * 1e6}
     return {
-        **redis, "per_s": s.marks.n_done() / (max(s.marks.end) - s.first_start()), "n": s.marks.n_done(), "complete": complete,
-        "us": (machine.cpu(pids) - all0) / n * 1e6, "main_us": (machine.cpu(s.roots) - main0) / n * 1e6,
+        **redis, **{name: us for name, us in used.items() if us > 0}, "per_s": s.marks.n_done() / (max(s.marks.end) - s.first_start()), "n": s.marks.n_done(), "complete": complete,
         "twice": sum(r > 1 for r in s.marks.runs), "others": (machine.others() - noise) / (time.monotonic() - began),
     }  # fmt: skip
 
