@@ -85,7 +85,8 @@ def drained(s: Stage, loaded: int, size: Size) -> dict[str, Any]:
     # A worker that replaces its processes takes their CPU away with them: then it is not known.
     used = {"us": (machine.cpu(pids) - all0) / n * 1e6, "main_us": (machine.cpu(s.roots) - main0) / n * 1e6}
     return {
-        **redis, **{name: us for name, us in used.items() if us > 0}, "per_s": s.marks.n_done() / (max(s.marks.end) - s.first_start()), "n": s.marks.n_done(), "complete": complete,
+        **redis, **{name: us for name, us in used.items() if us > 0},
+        "per_s": s.marks.n_done() / (max(s.marks.end) - s.first_start()), "n": s.marks.n_done(), "complete": complete,
         "twice": sum(r > 1 for r in s.marks.runs), "others": (machine.others() - noise) / (time.monotonic() - began),
     }  # fmt: skip
 
