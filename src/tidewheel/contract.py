@@ -13,8 +13,9 @@ same verb in two. No client handle may be used across a fork. The ten laws are i
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import msgspec
 
@@ -23,7 +24,8 @@ from tidewheel.core.outcome import AnyOutcome, Cancelled, Dead, Expired, Succeed
 
 __all__ = [
     "Archive", "Backend", "Beat", "Broadcaster", "Broker", "Browse", "CancelAnswer", "Consumer", "Control", "Counts", "Description",
-    "Final", "JobFilter", "Progress", "Receipt", "Record", "ResultStore", "Settlement", "Swept", "Verdict", "WorkerInfo",
+    "Final", "JobFilter", "Migration", "Migrations", "Progress", "Receipt", "Record", "ResultStore", "Settlement", "Swept", "Tracker",
+    "TrackingConsumer", "Transactions", "Verdict", "WorkerInfo",
 ]  # fmt: skip
 
 
@@ -336,6 +338,85 @@ class Broadcaster(Protocol):
         ...
 
 
+@runtime_checkable
+class Transactions(Protocol):
+    """Publishes and settles inside a transaction of the user's on the broker's own database, so that job and data are one commit."""
+
+    def begin(self, connection: Any = None) -> AbstractContextManager[Any]:
+        """A transaction as a block, which gives the connection: committed at its end, rolled back when it raises; within one that is
+        open already, a savepoint. Workers hear of what it published once it is committed.
+
+        `connection` is the driver's own kind and speaks to the broker's database; None: a connection of the engine's, for this block.
+        Raises `ConfigurationError` for what is no such connection, before any harm.
+        """
+        ...
+
+    def publish(self, batch: Sequence[Envelope], connection: Any) -> Sequence[Receipt]:
+        """As `Broker.publish`, but the batch is stored when the transaction of `connection` commits, which is the caller's business.
+
+        Workers hear of it as in `begin` when that is where it happens, else at their next look. Raises as `Broker.publish`, and
+        `ConfigurationError` as `begin`.
+        """
+        ...
+
+    def settle(self, batch: Sequence[Settlement], connection: Any) -> Sequence[Verdict]:
+        """As `Consumer.settle`, within the transaction of `connection`. Whoever hears anything but `ok` must roll back."""
+        ...
+
+
+class Migration(msgspec.Struct, frozen=True):
+    """One step of a schema."""
+
+    number: int
+    name: str
+    sql: str
+    applied: float | None = None
+    """When; None: not yet."""
+
+
+@runtime_checkable
+class Migrations(Protocol):
+    """The schema of an engine whose database belongs to an operator: looks at it and changes it without `Broker.open`."""
+
+    def status(self) -> Sequence[Migration]:
+        """All steps that this release knows, oldest first. Raises `BrokerError`s."""
+        ...
+
+    def migrate(self) -> Sequence[Migration]:
+        """Apply what is missing, each step in a transaction of its own and one process at a time; what was applied."""
+        ...
+
+
+class TrackingConsumer(Consumer, Protocol):
+    """A consumer that also takes what another engine delivered."""
+
+    def take(self, batch: Sequence[Delivery]) -> Sequence[Delivery | float | None]:
+        """Claim exactly these jobs, which a carrier has just delivered to this worker; one answer each, in order.
+
+        A delivery with this engine's token and counters: run it. Seconds: it is not due before that. None: it must not run (it
+        ended, was cancelled, has expired, or its key belongs to another job). The carrier's word counts more than this engine's: a job
+        that runs elsewhere is taken from there (its holder lost it, and a loss is counted), and one that is unknown here is stored and
+        taken as the carrier gave it.
+        """
+        ...
+
+
+@runtime_checkable
+class Tracker(Protocol):
+    """Keeps the state of jobs whose messages another engine carries but cannot look up: `Tidewheel("amqp://…", results="redis://…")`.
+
+    Here they are ordinary jobs, except that nobody claims them: they are taken, one by one, as their messages arrive.
+    """
+
+    def consumer(self, info: WorkerInfo) -> TrackingConsumer:
+        """As `Broker.consumer`."""
+        ...
+
+    def withdraw(self, ids: Sequence[str]) -> int:
+        """Forget jobs that were published a moment ago, whose messages the carrier then refused. Not those that run. Returns how many."""
+        ...
+
+
 @dataclass(frozen=True)
 class Backend:
     """An engine, wired: the broker and whatever other roles it fills."""
@@ -346,3 +427,6 @@ class Backend:
     control: Control | None = None
     archive: Archive | None = None
     broadcaster: Broadcaster | None = None
+    transactions: Transactions | None = None
+    migrations: Migrations | None = None
+    tracker: Tracker | None = None
