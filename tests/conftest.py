@@ -31,5 +31,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def _no_broker_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A TIDEWHEEL_URL in the developer's shell must not decide where tests keep their jobs."""
-    monkeypatch.delenv("TIDEWHEEL_URL", raising=False)
+    """What is set in the developer's shell must not decide where tests keep their jobs."""
+    for name in ("TIDEWHEEL_URL", "TIDEWHEEL_RESULTS", "TIDEWHEEL_REDIS_PASSWORD"):
+        monkeypatch.delenv(name, raising=False)

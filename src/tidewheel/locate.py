@@ -32,7 +32,7 @@ def locate(where: str) -> Tidewheel:
     name, _, attribute = where.partition(":")
     if not all(part.isidentifier() for part in name.split(".")):
         raise ConfigurationError(f"-A {where!r}: expected the name of a module, as in `import`{_suggestion(name)}")
-    _prepare()
+    prepare()
     app = _find(name, attribute, where)
     for framework in _frameworks():
         framework.adopt(app)
@@ -44,7 +44,8 @@ def _frameworks() -> list[Any]:
     return [importlib.import_module(module) for library, module in used if importlib.util.find_spec(library) is not None]
 
 
-def _prepare() -> None:
+def prepare() -> None:
+    """Set up the frameworks whose environment variables are set, so that an app's modules can be imported. Repeating it is harmless."""
     for framework in _frameworks():
         framework.prepare()
 
@@ -110,7 +111,7 @@ def _is_app(thing: object) -> bool:
 
 
 def _native(found: Any) -> Tidewheel:
-    _prepare()  # once more: the module may have named the settings itself
+    prepare()  # once more: the module may have named the settings itself
     return found if _is_native(found) else getattr(found, PROTOCOL)()  # type: ignore[no-any-return]
 
 

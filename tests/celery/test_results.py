@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import sys
 import threading
+import types
 from typing import Any
 
 import pytest
@@ -62,6 +64,25 @@ def test_failure_is_the_tasks_own_exception(app: Celery, task: Any) -> None:
     assert value.maybe_throw(propagate=False) is value.result
     assert own.args == [1]
     assert own.kwargs == {"error": "own"}
+
+
+def test_looking_for_an_exceptions_class_runs_no_code_of_its_module(app: Celery, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    lazy = types.ModuleType("lazy_module")
+    lazy.__getattr__ = lambda name: asked.append(name) or ValueError  # type: ignore[method-assign]
+    monkeypatch.setitem(sys.modules, "lazy_module", lazy)
+    made = type("Hidden", (Exception,), {"__module__": "lazy_module"})
+
+    @app.task
+    def f() -> None:
+        raise made("gone")
+
+    result = f.delay()
+    run_pending(app.native)
+    with pytest.raises(Exception, match="gone") as raised:
+        result.get()
+    assert type(raised.value).__name__ == "Hidden"
+    assert "Hidden" not in asked
 
 
 def test_an_exception_of_a_module_that_is_not_here_has_its_name(app: Celery) -> None:

@@ -1,4 +1,4 @@
-"""The tutorial's `celery_tasks`, as it was written for Celery 3.1, with nothing changed but the word `celery` in the import lines.
+"""The tutorial's `celery_tasks` (examples/celery_tutorial), with nothing changed but the word `celery` in an import line.
 
 And the addresses: its broker and results are two databases of one Redis; here of one that the test starts, or two SQLite files.
 """
@@ -15,49 +15,7 @@ from redis_server import Server
 
 pytestmark = pytest.mark.slow
 
-CELERY_PY = """
-from celery import Celery
-from celery_tasks import celeryconfig # 导入celery配置文件
-
-import os
-# 为celery设置环境变量
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mydemo.settings")
-
-## 创建celery app
-app = Celery('celery_tasks')
-
-# 从单独的配置模块中加载配置
-app.config_from_object(celeryconfig)
-
-# 设置app自动加载任务
-app.autodiscover_tasks(['celery_tasks'])
-"""
-
-CELERYCONFIG_PY = """
-# 设置结果存储
-CELERY_RESULT_BACKEND = 'redis://127.0.0.1:6379/9'
-
-# 设置代理人broker
-BROKER_URL = 'redis://127.0.0.1:6379/8'
-"""
-
-TASKS_PY = """
-from celery_tasks.celery import app as celery_app  # 导入创建好的celery应用
-from django.core.mail import send_mail  # 使用django内置函数发送邮件
-from django.conf import settings  # 导入django的配置
-
-
-@celery_app.task
-def send_mail_task(email, token):
-    # 使用django内置函数发送邮件
-    subject = "海上明月"
-    message = ""
-    sender = settings.EMAIL_FROM
-    recipient = [email]
-    html_message = "<h1>{}<a href='http://127.0.0.1:8000/mdadmin/active/{}'>\\
-    http://127.0.0.1:8000/mdadmin/active/{}</a></h1>".format("海上明月", token, token)
-    send_mail(subject, message, sender, recipient, html_message=html_message)
-"""
+EXAMPLE = Path(__file__).parents[2] / "examples" / "celery_tutorial" / "celery_tasks"
 
 SETTINGS_PY = """
 SECRET_KEY = "x"
@@ -90,9 +48,9 @@ def addresses(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[
 
 
 def test_the_tutorial(workplace: Workplace, addresses: tuple[str, str]) -> None:
-    config = CELERYCONFIG_PY.replace("redis://127.0.0.1:6379/9", addresses[0]).replace("redis://127.0.0.1:6379/8", addresses[1])
-    for name, text in {"celery": CELERY_PY, "celeryconfig": config, "tasks": TASKS_PY, "__init__": ""}.items():
-        workplace.write(f"celery_tasks/{name}.py", sed(text))
+    for file in EXAMPLE.glob("*.py"):
+        text = file.read_text().replace("redis://127.0.0.1:6379/9", addresses[0]).replace("redis://127.0.0.1:6379/8", addresses[1])
+        workplace.write(f"celery_tasks/{file.name}", text)
     workplace.write("mydemo/__init__.py", "")
     workplace.write("mydemo/settings.py", SETTINGS_PY)
     log = workplace.worker("celery_tasks")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,7 +9,7 @@ import pytest
 from field import loaded
 from proxy import Proxy
 from redis_server import Server
-from rig import APPS, Rig
+from rig import Rig, load_jobs
 
 
 @pytest.fixture(scope="module")
@@ -57,13 +55,7 @@ def rig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, serve: Callable[..., Se
     server = serve(appendonly="yes", appendfsync="everysec")
     monkeypatch.setenv("JOBS_URL", f"{server.url}?lease=3")
     monkeypatch.setenv("HISTORY", str(tmp_path / "history"))
-    spec = importlib.util.spec_from_file_location("jobs", APPS / "jobs.py")
-    assert spec is not None
-    assert spec.loader is not None
-    jobs = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(jobs)
-    rig = Rig(tmp_path, jobs)
+    rig = Rig(tmp_path, load_jobs())
     rig.server = server  # type: ignore[attr-defined]
     yield rig
     rig.close()
-    os.close(jobs._fd)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import shutil
 import socket
 import subprocess
-import time
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import redis
+from rig import until
 
 
 class Server:
@@ -43,13 +43,13 @@ class Server:
         for name, value in self.settings.items():
             command += [f"--{name}", *(value.split() if name == "rename-command" else [value])]
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT)
-        deadline = time.monotonic() + 20
-        while not self._answers():
-            assert self.process.poll() is None, (self.folder / "log").read_text()
-            assert time.monotonic() < deadline, "redis-server does not start"
-            time.sleep(0.01)
+        until("redis-server answers", self._answers_or_ended, 20)
+        assert self.process.poll() is None, (self.folder / "log").read_text()
 
-    def _answers(self) -> bool:
+    def _answers_or_ended(self) -> bool:
+        assert self.process is not None
+        if self.process.poll() is not None:
+            return True
         try:
             with self.client() as client:
                 return bool(client.ping())

@@ -27,19 +27,6 @@ def server_of(rig: Rig) -> Server:
     return server
 
 
-def check(rig: Rig, results: list, killed: set[int], *, most_extra: int) -> None:
-    """Every job ended well; every run but a job's last was in a process that died."""
-    assert sorted(r.get(90) for r in results) == list(range(len(results)))
-    runs: dict[str, list[int]] = {}
-    for line in rig.history("start"):
-        runs.setdefault(line.job, []).append(line.pid)
-    for job, pids in runs.items():
-        assert not [p for p in pids[:-1] if p not in killed], f"job {job} ran again although nobody had died"
-    extra = sum(len(pids) - 1 for pids in runs.values())
-    assert extra <= most_extra, f"{extra} repeated runs for at most {most_extra} that died"
-    assert sum(c.ready + c.scheduled + c.running + c.dead for c in rig.app.counts().values()) == 0
-
-
 @pytest.mark.parametrize("pool", [("-P", "processes", "-c", "2"), ("-P", "threads", "-c", "4")], ids=lambda p: p[1])
 def test_workers_are_killed(rig: Rig, pool: tuple[str, ...]) -> None:
     rng, killed, kills = random.Random(SEED), set(), 5
@@ -53,7 +40,7 @@ def test_workers_are_killed(rig: Rig, pool: tuple[str, ...]) -> None:
         victim.kill()
         victim.wait()
         workers.append(rig.start(*pool, wait=k % 2 == 0))
-    check(rig, results, killed, most_extra=kills * 40)
+    rig.check(results, killed, most_extra=kills * 40)
 
 
 def test_executors_are_killed(rig: Rig) -> None:
@@ -66,7 +53,7 @@ def test_executors_are_killed(rig: Rig) -> None:
         for pid in [line.pid for line in rig.history("start")[-2:] if alive(line.pid)][:1]:
             killed.add(pid)
             os.kill(pid, signal.SIGKILL)
-    check(rig, results, killed, most_extra=kills)
+    rig.check(results, killed, most_extra=kills)
 
 
 def test_a_killed_workers_job_is_back_within_a_lease_and_two_beats(rig: Rig) -> None:

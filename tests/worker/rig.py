@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import signal
 import subprocess
@@ -11,7 +12,9 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
+
+from tidewheel.result import Result
 
 APPS = Path(__file__).parent / "apps"
 T = TypeVar("T")
@@ -27,6 +30,16 @@ def until(what: str, condition: Callable[[], T], seconds: float = 30.0) -> T:
         if time.monotonic() > end:
             raise AssertionError(f"not within {seconds:g} s: {what} (last: {answer!r})")
         time.sleep(0.005)  # the one place where worker tests wait: what they wait for happens in other processes
+
+
+def load_jobs() -> ModuleType:
+    """The app of `apps/jobs.py` in this process, on the broker that JOBS_URL names now."""
+    spec = importlib.util.spec_from_file_location("jobs", APPS / "jobs.py")
+    assert spec is not None
+    assert spec.loader is not None
+    jobs = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(jobs)
+    return jobs
 
 
 class Line(NamedTuple):
@@ -83,12 +96,27 @@ class Rig:
         process.send_signal(sig)
         return process.wait(seconds)
 
+    def check(self, results: list[Result[Any]], killed: set[int], *, most_extra: int, seconds: float = 90.0) -> None:
+        """Every job ended well, with its number as its value; every run but a job's last was in a process that died; nothing is left."""
+        assert sorted(r.get(seconds) for r in results) == list(range(len(results)))
+        runs: dict[str, list[int]] = {}
+        for line in self.history("start"):
+            runs.setdefault(line.job, []).append(line.pid)
+        for job, pids in runs.items():
+            survivors = [p for p in pids[:-1] if p not in killed]
+            assert not survivors, f"job {job} ran again although {survivors} had not died"
+        extra = sum(len(pids) - 1 for pids in runs.values())
+        assert extra <= most_extra, f"{extra} repeated runs for at most {most_extra} that died"
+        counts = self.app.counts()
+        assert sum(c.ready + c.scheduled + c.running + c.dead for c in counts.values()) == 0, counts
+
     def close(self) -> None:
         for process in self.workers:
             if process.poll() is None:
                 process.kill()
                 process.wait()
         self.app.close()
+        os.close(self.jobs._fd)
 
 
 def alive(pid: int) -> bool:

@@ -18,23 +18,6 @@ def family(pid: int) -> set[int]:
     return {pid, *children(pid)}
 
 
-def check(rig: Rig, results: list, killed: set[int], *, most_extra: int) -> None:
-    """Every job ended well; every run but a job's last was in a process that died."""
-    values = [r.get(60) for r in results]
-    assert sorted(values) == list(range(len(results)))
-    runs: dict[str, list[int]] = {}
-    for line in rig.history("start"):
-        runs.setdefault(line.job, []).append(line.pid)
-    extra = 0
-    for job, pids in runs.items():
-        survivors = [p for p in pids[:-1] if p not in killed]
-        assert not survivors, f"job {job} ran again although {survivors} had not died"
-        extra += len(pids) - 1
-    assert extra <= most_extra, f"{extra} repeated runs for at most {most_extra} that died"
-    counts = rig.app.counts()
-    assert sum(c.ready + c.scheduled + c.running + c.dead for c in counts.values()) == 0, counts
-
-
 POOLS = [("-P", "processes", "-c", "2"), ("-P", "threads", "-c", "4"), ("-P", "asyncio", "-c", "4"), ("-P", "gevent", "-c", "4")]
 
 
@@ -52,7 +35,7 @@ def test_workers_are_killed(rig: Rig, pool: tuple[str, ...]) -> None:
         victim.wait()
         workers.append(rig.start(*pool, wait=k % 2 == 0))
     # Settled in batches: a job may have ended and its outcome have died with the worker. Slots, and what was on its way to the broker.
-    check(rig, results, killed, most_extra=kills * 40)
+    rig.check(results, killed, most_extra=kills * 40)
 
 
 def test_executors_are_killed(rig: Rig) -> None:
@@ -67,7 +50,7 @@ def test_executors_are_killed(rig: Rig) -> None:
             killed.add(pid)
             os.kill(pid, signal.SIGKILL)
     # An outcome is in the kernel's buffer before the next job begins: at most the one job that was running is repeated.
-    check(rig, results, killed, most_extra=kills)
+    rig.check(results, killed, most_extra=kills)
 
 
 def test_the_forkserver_is_killed(rig: Rig) -> None:
@@ -81,7 +64,7 @@ def test_the_forkserver_is_killed(rig: Rig) -> None:
         os.kill(forkserver, signal.SIGKILL)
         until("the old ones are gone", lambda killed=killed: not [p for p in killed if alive(p)])
         until("new executors", lambda killed=killed: [p for p in children(worker.pid) if p not in killed and children(p)])
-    check(rig, results, killed, most_extra=6)
+    rig.check(results, killed, most_extra=6)
     assert worker.poll() is None
 
 

@@ -42,8 +42,8 @@ def exception_of(record: Record, error: ErrorRecord | None, known: Any) -> BaseE
 
 
 def _imported(module: str, name: str) -> type[BaseException]:
-    found: Any = sys.modules.get(module)
-    found = getattr(found, name, None)
+    # Not getattr: a module may answer to any name, by importing something (PEP 562), and this name came with a message.
+    found = getattr(sys.modules.get(module), "__dict__", {}).get(name)
     return found if isinstance(found, type) and issubclass(found, Exception) else _made(module, name)
 
 

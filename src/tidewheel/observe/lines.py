@@ -18,6 +18,7 @@ from tidewheel.observe.text import cap, escape
 __all__ = ["LINES", "Line"]
 
 SAYINGS = ("tidewheel.errors.Abort", "tidewheel.errors.RetryIn")
+"""What a task raises to say something, not because something broke."""
 
 SHORT = 500
 """Characters of an exception's message that go into the sentence."""

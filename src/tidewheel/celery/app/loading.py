@@ -16,6 +16,7 @@ from tidewheel import events
 from tidewheel.celery import signals
 from tidewheel.celery.app.request import hostname
 from tidewheel.celery.exceptions import ImproperlyConfigured, NotSupported
+from tidewheel.locate import prepare
 
 if TYPE_CHECKING:
     from tidewheel.app import Tidewheel
@@ -79,13 +80,9 @@ def set_up_django() -> bool:
     """With DJANGO_SETTINGS_MODULE: `django.setup()`, unless it was done or is under way, for tasks import models. False without."""
     if not os.environ.get("DJANGO_SETTINGS_MODULE") or importlib.util.find_spec("django") is None:
         return False
-    import django
-    from django.apps import apps
-
     if str(Path.cwd()) not in sys.path and "" not in sys.path:
         sys.path.insert(0, "")
-    if not (apps.ready or apps.loading):
-        django.setup()
+    prepare()
     return True
 
 

@@ -99,8 +99,6 @@ def _prepared(app: Celery, name: str, args: Any, kwargs: Any, options: dict[str,
 def native_task(app: Celery, name: str) -> NativeTask[..., Any]:
     """The native task; one that takes anything for a name that this process does not know."""
     found = app.native.tasks.get(name)
-    if found is None and name in app.tasks:
-        found = app.native.tasks.get(name)
     return found if found is not None else NativeTask(app.native, _unknown, name, app.native.defaults)
 
 
@@ -188,7 +186,7 @@ def _moment(what: str, value: Any, zone: tzinfo) -> datetime:
 def native_priority(priority: Any, url: str) -> int:
     """Celery's 0 … 9 as ours, where higher comes first. On Redis Celery's 0 comes first, elsewhere its 9."""
     value = int(priority)
-    if url.partition(":")[0].lower() in ("redis", "rediss", "unix"):
+    if url.partition(":")[0].lower() in ("redis", "rediss", "unix", "valkey", "valkeys"):
         value = -value
     return max(MIN_PRIORITY, min(MAX_PRIORITY, value))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 import re
 from datetime import timedelta
@@ -61,17 +60,15 @@ def build(app: Celery) -> Tidewheel:
     """The native app that these settings describe. Raises `ImproperlyConfigured`."""
     conf = app.conf
     broker = broker_url(conf)
-    options: dict[str, Any] = {}
     results, note = results_url(conf["result_backend"], broker)
     if note:
         log.warning("%s", note)
-    if results is not None and "results" in inspect.signature(Tidewheel).parameters:
-        options["results"] = results
     return Tidewheel(
-        broker, name=app.main or None, queue=conf["task_default_queue"], queues=tuple(queues_of(app)), workers=_workers(conf),
+        broker, results=results, name=app.main or None,
+        queue=conf["task_default_queue"], queues=tuple(queues_of(app)), workers=_workers(conf),
         retry=AS_OFTEN_AS_ASKED,
         time_limit=_limit(conf["task_time_limit"]), soft_time_limit=_limit(conf["task_soft_time_limit"]),
-        result_ttl=0.0 if conf["task_ignore_result"] else result_ttl(conf["result_expires"]), **options,
+        result_ttl=0.0 if conf["task_ignore_result"] else result_ttl(conf["result_expires"]),
     )  # fmt: skip
 
 
@@ -124,7 +121,7 @@ def results_url(backend: Any, broker: str | None) -> tuple[str | None, str]:
     if not isinstance(backend, str):
         raise ImproperlyConfigured(f"result_backend={backend!r}: expected a URL; backend classes of your own are not there")
     scheme = re.split(r"[:+]", backend, maxsplit=1)[0].lower()
-    if scheme in ("disabled", "rpc", "amqp") and scheme != "amqp":
+    if scheme in ("disabled", "rpc"):
         return None, ""
     if scheme in OTHER_STORES:
         return None, f"result_backend {without_password(backend)!r}: results stay with the broker; {OTHER_STORES[scheme]}"
