@@ -22,6 +22,18 @@ FAST = {"core", "wire", "api", "architecture", "celery", "contract", "observe", 
 HERE = Path(__file__).parent
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--conformance-report", type=Path, metavar="PATH", help="run the shipped suite only, and write its report")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    path: Path | None = config.getoption("--conformance-report")
+    if path is not None:
+        from conformance_report import Report  # not sooner: it imports the suite
+
+        config.pluginmanager.register(Report(path.absolute()))
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         folder = item.path.relative_to(HERE).parts[0] if item.path.is_relative_to(HERE) else ""

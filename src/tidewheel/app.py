@@ -6,14 +6,27 @@ import inspect
 import os
 import threading
 import weakref
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, Protocol, TypeVar, overload
 
 from tidewheel import backends
 from tidewheel.context import Context
-from tidewheel.contract import Backend, Browse, CancelAnswer, Control, Counts, Description, Receipt, Record, ResultStore
+from tidewheel.contract import (
+    Backend,
+    Browse,
+    CancelAnswer,
+    Control,
+    Counts,
+    Description,
+    Migrations,
+    Receipt,
+    Record,
+    ResultStore,
+    Transactions,
+)
 from tidewheel.core.job import Envelope
 from tidewheel.core.options import Options, Retry, check_name
 from tidewheel.errors import ConfigurationError, MissingRole, ResultExpired, UnknownJob
@@ -23,6 +36,7 @@ from tidewheel.listener import Listener
 from tidewheel.middleware import Middleware
 from tidewheel.result import Result
 from tidewheel.task import AsyncTask, Call, Task
+from tidewheel.transaction import Joined, joined, opened
 from tidewheel.wire.failures import dotted
 from tidewheel.wire.values import encode
 
@@ -33,6 +47,7 @@ __all__ = ["DEFAULT_URL", "Tidewheel"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
+C = TypeVar("C")
 E = TypeVar("E", bound=Event)
 X = TypeVar("X", bound=type[BaseException])
 
@@ -175,19 +190,53 @@ class Tidewheel:
         calls = list(calls)
         if not calls:
             return []
-        return self._results(calls, self.backend.broker.publish([c.envelope for c in calls]))
+        block = self._joined(calls)
+        envelopes = [c.envelope for c in calls]
+        if block is None:
+            return self._results(calls, self.backend.broker.publish(envelopes))
+        receipts = self.transactions().publish(envelopes, block.connection)
+        block.queues.update(e.queue for e in envelopes)
+        return self._results(calls, receipts)
 
     async def apublish_many(self, calls: Iterable[Call[Any]]) -> list[Result[Any]]:
         """As `publish_many`, for async code; what is under way together shares one round trip."""
         calls = list(calls)
-        if not calls:
-            return []
+        if not calls or self._joined(calls) is not None:
+            return self.publish_many(calls)  # on the caller's connection, and so in the caller's thread
         gatherer = self._gatherer
         if gatherer is None:
             from tidewheel.bridge import Gatherer  # asyncio is a third of the cost of importing Tidewheel: only who awaits pays it
 
             gatherer = self._gatherer = Gatherer(self._publish)
         return self._results(calls, await gatherer.publish([c.envelope for c in calls]))
+
+    @contextmanager
+    def transaction(self, connection: C) -> Iterator[C]:
+        """Publish together with data of yours: jobs that are published in the block are stored when its transaction commits.
+
+            with app.transaction(connection):
+                connection.execute("INSERT INTO users …")
+                send_welcome.delay(7)
+
+        `connection` is a `psycopg.Connection` (or `sqlite3.Connection`) to the database that the broker uses. The block is as the
+        driver's own: committed at its end and rolled back when it raises, or, within a transaction that is open already, a savepoint.
+        Once it is committed, a worker is woken. Only the thread (or async task) of the block publishes into it. Raises `MissingRole` on
+        an engine that has no transactions, `ConfigurationError` for a connection to something else, `BrokerError`s.
+        """
+        with self.transactions().begin(connection) as same, joined(self, same):
+            yield same
+
+    def _joined(self, calls: Sequence[Call[Any]]) -> Joined | None:
+        """In whose transaction these calls are to be published; None: in one of their own."""
+        given = {id(c.tx): c.tx for c in calls}
+        if len(given) > 1:
+            raise ConfigurationError("publish_many publishes all or nothing, and these calls name different connections (using(tx=…))")
+        (tx,) = given.values()
+        return opened(self) if tx is None else Joined(self, tx)
+
+    def transactions(self) -> Transactions:
+        """The role that publishes and settles within transactions. Raises `MissingRole`."""
+        return self._role(self.backend.transactions, "publish in a transaction of yours", "postgresql:// or sqlite://")
 
     def send(self, name: str, *args: Any, **kwargs: Any) -> Result[Any]:
         """Publish a job of a task by its name; with a task that this process does not know, the arguments go unchecked to `default`."""
@@ -300,6 +349,12 @@ class Tidewheel:
     def absolute_results_url(self) -> str | None:
         """The same for the results."""
         return None if self.results_url is None else backends.absolute(self.results_url)
+
+    def migrations(self) -> list[tuple[str, Migrations]]:
+        """The schemas that an operator looks after, of the broker and of the results, each with its URL (no password). Opens nothing."""
+        urls = dict.fromkeys(url for url in (self.url, self.results_url) if url is not None)
+        found = [(backends.mask(url), backends.connect(url).migrations) for url in urls]
+        return [(url, role) for url, role in found if role is not None]
 
     @property
     def backend(self) -> Backend:

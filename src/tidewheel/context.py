@@ -8,9 +8,10 @@ or anywhere below a running task: `current()`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from tidewheel.core.job import Envelope
 from tidewheel.errors import Cancelled, ConfigurationError
@@ -42,13 +43,31 @@ class CancelFlag:
         return self._set
 
 
+class Transacting(Protocol):
+    """The transaction of a run; the executor's."""
+
+    def open(self) -> Any: ...
+
+    def roll_back(self, error: BaseException) -> None: ...
+
+    def connection_of(self, owner: object) -> Any: ...
+
+
 class Context:
     """The run of one job, as its task sees it."""
 
-    __slots__ = ("_cancel", "_report", "follow_ups", "job")
+    __slots__ = ("_cancel", "_report", "follow_ups", "job", "transacting")
 
-    def __init__(self, job: Job, *, report: Callable[[bytes], None] | None = None, cancel: CancelFlag | None = None) -> None:
+    def __init__(
+        self,
+        job: Job,
+        *,
+        report: Callable[[bytes], None] | None = None,
+        cancel: CancelFlag | None = None,
+        transacting: Transacting | None = None,
+    ) -> None:
         self.job = job
+        self.transacting = transacting
         self._report = report
         self._cancel = cancel
         self.follow_ups: list[tuple[After, Envelope]] | None = None
@@ -102,8 +121,40 @@ class Context:
             self.follow_ups = []
         self.follow_ups.extend((after, call.envelope) for call in calls)
 
+    @contextmanager
+    def transaction(self) -> Iterator[Any]:
+        """A block that gives a connection to the broker's own database (`psycopg.Connection`, `sqlite3.Connection`).
+
+            with job.transaction() as connection:
+                connection.execute("UPDATE …")
+
+        What is written on it is committed together with the job's acknowledgement and result, in one transaction, when the task
+        returns; so the effect happens exactly once. When the task raises, when its claim has meanwhile gone to another worker, or when
+        this process dies, neither is. Jobs that are published from the block on are part of it too. An error in the block
+        rolls back at once. Do not commit on it yourself, and keep it short: on SQLite everybody else who writes waits for its end.
+
+        For `def` tasks. Raises `MissingRole` on an engine without transactions, `BrokerError`s, and `ConfigurationError` in an
+        `async def` task and where no worker runs the job.
+        """
+        if self.transacting is None:
+            raise ConfigurationError(
+                "job.transaction(): no worker runs this job, so there is no acknowledgement to commit; in tests, publish the task and let "
+                "tidewheel.testing.run_pending(app) run it"
+            )
+        connection = self.transacting.open()
+        try:
+            yield connection
+        except BaseException as error:
+            self.transacting.roll_back(error)
+            raise
+
 
 _current: ContextVar[Context | None] = ContextVar("tidewheel_context", default=None)
+
+
+def running() -> Context | None:
+    """The context of the job that is running here; None outside of one."""
+    return _current.get()
 
 
 def current() -> Context:

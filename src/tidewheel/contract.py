@@ -363,6 +363,10 @@ class Transactions(Protocol):
         """As `Consumer.settle`, within the transaction of `connection`. Whoever hears anything but `ok` must roll back."""
         ...
 
+    def committed(self, queues: Iterable[str]) -> None:
+        """A transaction that the caller began and ended has published to these queues: wake workers. Raises nothing."""
+        ...
+
 
 class Migration(msgspec.Struct, frozen=True):
     """One step of a schema."""
@@ -393,10 +397,11 @@ class TrackingConsumer(Consumer, Protocol):
     def take(self, batch: Sequence[Delivery]) -> Sequence[Delivery | float | None]:
         """Claim exactly these jobs, which a carrier has just delivered to this worker; one answer each, in order.
 
-        A delivery with this engine's token and counters: run it. Seconds: it is not due before that. None: it must not run (it
-        ended, was cancelled, has expired, or its key belongs to another job). The carrier's word counts more than this engine's: a job
-        that runs elsewhere is taken from there (its holder lost it, and a loss is counted), and one that is unknown here is stored and
-        taken as the carrier gave it.
+        A delivery with this engine's token and counters: run it. Seconds: not before that. None: it must not run (it ended, was
+        cancelled, has expired, or its key belongs to another job). A job that runs already is left alone, and its message looked at
+        again later: it may be a second one of the same job. If the carrier has seen more losses of it than this engine *and* its
+        holder shows no sign of life either, it is taken back first, as by a sweep. One that is unknown here is stored and taken as
+        the carrier gave it, with its counters. Who has lost its lease takes nothing.
         """
         ...
 

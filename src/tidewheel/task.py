@@ -43,11 +43,13 @@ class Publisher(ResultSource, Protocol):
 class Call(Generic[R]):
     """A job that has not been published yet: what `task.call(…)` makes and `app.publish_many` takes."""
 
-    __slots__ = ("envelope", "task")
+    __slots__ = ("envelope", "task", "tx")
 
-    def __init__(self, task: Task[..., R], envelope: Envelope) -> None:
+    def __init__(self, task: Task[..., R], envelope: Envelope, tx: Any = None) -> None:
         self.task = task
         self.envelope = envelope
+        self.tx = tx
+        """The connection in whose transaction it is to be published; None: of its own."""
 
     @property
     def id(self) -> str:
@@ -64,6 +66,7 @@ class Task(Generic[P, R]):
         self.options = options
         self.declared = options
         self.takes_context = context
+        self.tx: Any = None
         functools.update_wrapper(self, function, updated=())
 
     def __repr__(self) -> str:
@@ -120,6 +123,7 @@ class Task(Generic[P, R]):
         soft_time_limit: float | timedelta | None = ...,  # type: ignore[assignment]
         result_ttl: float | timedelta = ...,  # type: ignore[assignment]
         headers: Mapping[str, str] = ...,  # type: ignore[assignment]
+        tx: Any = ...,
     ) -> typing.Self:
         """A copy of this task with options changed, for one call or for many.
 
@@ -128,10 +132,15 @@ class Task(Generic[P, R]):
         any more · `key` idempotency key: while a job with it lives in the queue, and for `key_window` seconds (60) after it ended,
         a second one is not stored and you get the first one's Result · `retry` as in `@app.task` · `time_limit`,
         `soft_time_limit` seconds of one run · `result_ttl` seconds for which the result is kept (3600; 0: not) · `headers` texts
-        that travel with the job. Raises `ConfigurationError` for an impossible value.
+        that travel with the job · `tx` a connection (`psycopg.Connection`, `sqlite3.Connection`) to the broker's own database: the job is
+        published when the transaction that is open on it commits, which is your business; see `app.transaction`, which also wakes a
+        worker then. Raises `ConfigurationError` for an impossible value.
         """
-        given = {k: v for k, v in locals().items() if k not in ("self", "__class__") and v is not ...}
-        return self._with(self.options.changed(given))
+        given = {k: v for k, v in locals().items() if k not in ("self", "tx", "__class__") and v is not ...}
+        changed = self._with(self.options.changed(given))
+        if tx is not ...:
+            changed.tx = tx
+        return changed
 
     def _with(self, options: Options) -> typing.Self:
         copy = object.__new__(type(self))
@@ -154,7 +163,7 @@ class Task(Generic[P, R]):
                 f"{self.name}: arguments of {len(body)} bytes, and the limit is {self.publisher.payload_limit}: store the data "
                 f"elsewhere and pass its key, or raise Tidewheel(payload_limit=…)"
             )
-        return Call(self, self._envelope(body))
+        return Call(self, self._envelope(body), self.tx)
 
     def _envelope(self, body: bytes) -> Envelope:
         o = self.options

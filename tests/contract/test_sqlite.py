@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from tidewheel.testing.conformance import Harness
 class SQLiteHarness(Harness):
     def __init__(self, path: Path) -> None:
         self._ahead = 0.0
+        self._path = path
         self._url = f"sqlite:///{path}/jobs.db"
 
     def connect(self) -> Backend:
@@ -32,6 +34,9 @@ class SQLiteHarness(Harness):
     def kill(self, consumer: Consumer) -> None:
         assert isinstance(consumer, SQLiteConsumer)
         consumer.abandon()
+
+    def data(self, *, elsewhere: bool = False) -> sqlite3.Connection:
+        return sqlite3.connect(self._path / ("other.db" if elsewhere else "jobs.db"), timeout=10)
 
     @contextmanager
     def mute(self) -> Iterator[None]:

@@ -109,3 +109,63 @@ from django.conf import settings
 assert settings.SETTINGS_MODULE == "shop.settings"
 """
     project.python("-c", code, DJANGO_SETTINGS_MODULE="shop.settings")
+
+
+def test_rows_and_jobs_are_one_commit(project: Any) -> None:
+    code = """
+from tidewheel.django import atomic
+with atomic(app):
+    Order.objects.create(name="tea")
+    result = order.delay("tea")
+assert (Order.objects.count(), ready()) == (1, 1)
+for inner in (False, True):
+    try:
+        with transaction.atomic():
+            with atomic(app):
+                Order.objects.create(name="salt")
+                order.delay("salt")
+                if inner:
+                    raise KeyError
+            raise KeyError
+    except KeyError:
+        pass
+assert (Order.objects.count(), ready()) == (1, 1)
+with transaction.atomic():  # a savepoint of it is undone alone
+    try:
+        with atomic(app):
+            order.delay("salt")
+            raise KeyError
+    except KeyError:
+        pass
+    Order.objects.create(name="rice")
+assert (Order.objects.count(), ready()) == (2, 1)
+order.delay("after the block")
+assert ready() == 2
+"""
+    project.python("-c", SETUP + code, TIDEWHEEL_URL=f"sqlite:///{project.env['SHOP_DB']}?shared=yes")
+
+
+def test_a_worker_hears_of_the_commit(project: Any) -> None:
+    url = f"sqlite:///{project.env['SHOP_DB']}?shared=yes"
+    project.start("-c", "1", TIDEWHEEL_URL=url)
+    code = """
+from tidewheel.django import atomic
+with atomic(app):
+    result = order.delay("tea")
+result.get(30)
+assert Order.objects.count() == 1
+"""
+    project.python("-c", SETUP + code, TIDEWHEEL_URL=url)
+
+
+def test_a_broker_in_another_database_is_no_part_of_a_transaction(project: Any) -> None:
+    code = """
+from tidewheel.django import atomic
+from tidewheel.errors import ConfigurationError
+try:
+    with atomic(app):
+        order.delay("tea")
+except ConfigurationError as error:
+    print(error)
+"""
+    assert "one commit for both needs both in one file" in project.python("-c", SETUP + code).stdout

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Coroutine
 from typing import Any, assert_type
 
@@ -76,3 +77,9 @@ def results() -> None:
     text: str = result.get()  # type: ignore[assignment]
     wider: Result[object] = result
     assert text != wider
+
+
+def in_a_transaction(connection: sqlite3.Connection) -> None:
+    with app.transaction(connection) as same:
+        assert_type(same, sqlite3.Connection)
+        assert_type(add.using(tx=connection).delay(1), Result[int])

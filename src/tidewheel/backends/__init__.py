@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import re
+from urllib.parse import urlsplit
 
 from tidewheel.contract import Backend
 from tidewheel.errors import ConfigurationError
@@ -12,21 +13,27 @@ from tidewheel.errors import ConfigurationError
 ENGINES = {
     "memory": "memory", "sqlite": "sqlite",
     "redis": "redis", "rediss": "redis", "unix": "redis", "valkey": "redis", "valkeys": "redis",
+    "amqp": "rabbitmq", "amqps": "rabbitmq",
 }  # fmt: skip
 """URL scheme -> folder."""
 
 
 def connect(url: str, results: str | None = None) -> Backend:
-    """The engine that a URL names, wired but not opened; with its results in another engine if `results` names one.
+    """The engine that a URL names, wired but not opened; with its results in another engine if `results` names one. An engine that cannot
+    look jobs up has all that it lacks from there.
 
     Raises `ConfigurationError` for a URL that names none, and for `results` where none can be kept.
     """
     backend = _engine(url, "broker")
     if results is None or absolute(results) == absolute(url):
         return backend
+    keeper = _engine(results, "results")
+    if backend.control is None and keeper.tracker is not None:
+        from tidewheel.backends.tracked import tracked
+
+        return tracked(backend, keeper, _place(url))
     from tidewheel.backends.apart import apart
 
-    keeper = _engine(results, "results")
     if keeper.archive is None or keeper.results is None:
         raise ConfigurationError(f"results URL {mask(results)!r}: this engine cannot keep the results of another; sqlite:// can")
     return apart(backend, keeper, keeper.archive, keeper.results)
@@ -40,6 +47,13 @@ def _engine(url: str, what: str) -> Backend:
         raise ConfigurationError(f"{what} URL {mask(url)!r}: unknown engine; use one of {known} (for example sqlite:///tidewheel.db)")
     backend: Backend = importlib.import_module(f"tidewheel.backends.{engine}").connect(url)
     return backend
+
+
+def _place(url: str) -> str:
+    """A broker's name in the engine that keeps its jobs: the same for whoever writes its URL, whatever they call its host."""
+    parts = urlsplit(url)
+    path = re.sub("%2f", "", parts.path, flags=re.IGNORECASE).strip("/")
+    return "/".join(filter(None, (ENGINES[parts.scheme.lower()], path)))
 
 
 def absolute(url: str) -> str:

@@ -15,6 +15,10 @@ RESULTS = 3600.0
 """What is kept of a job that ended without a worker (cancelled or expired before it started)."""
 HISTORY = 20
 """Entries of a job's history; the oldest go first."""
+ELSEWHERE = 10.0
+"""After so many seconds a worker looks again at the message of a job that another worker runs (`TrackingConsumer.take`)."""
+SILENCE = 1.5
+"""Beats that a worker must have missed before a carrier's word that it is dead is believed."""
 
 
 def visible(ttl: float) -> float:

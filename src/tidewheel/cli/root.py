@@ -25,6 +25,7 @@ COMMANDS = {
     "retry": "Put dead jobs back into their queues.",
     "dead": "List, show or delete dead jobs.",
     "purge": "Delete all jobs of queues that are not running.",
+    "db": "Look after the tables of a broker in PostgreSQL.",
     "doctor": "Look for what is wrong, and say what mends it.",
 }
 """Every command, with its line in `tidewheel --help`: written here so that help imports none of them."""

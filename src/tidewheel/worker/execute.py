@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from tidewheel import events
 from tidewheel.context import CancelFlag, Context, _current
+from tidewheel.contract import Settlement
 from tidewheel.core.job import Delivery, Envelope
 from tidewheel.core.options import Options, class_names, effective
 from tidewheel.core.outcome import (
@@ -29,6 +30,7 @@ from tidewheel.core.outcome import (
     Counters,
     Dead,
     Interrupted,
+    Lost,
     OverTime,
     Raised,
     Returned,
@@ -38,7 +40,7 @@ from tidewheel.core.outcome import (
     UnknownTask,
     decide,
 )
-from tidewheel.errors import Abort, ErrorRecord, HardTimeLimit, InvalidArguments, RetryIn, Snooze
+from tidewheel.errors import Abort, BrokerError, ErrorRecord, HardTimeLimit, InvalidArguments, RetryIn, Snooze
 from tidewheel.errors import Cancelled as CancelledInTask
 from tidewheel.middleware import CallNext, Job, around_async, around_sync
 from tidewheel.task import OVERRIDES, Task
@@ -46,6 +48,7 @@ from tidewheel.wire.call import decode_call
 from tidewheel.wire.failures import encode_error
 from tidewheel.wire.values import NotEncodable, encode
 from tidewheel.worker.frames import Key, Why
+from tidewheel.worker.transacting import ClaimLost, Transaction
 
 if TYPE_CHECKING:
     from tidewheel.app import Tidewheel
@@ -90,8 +93,8 @@ class Execution:
     """One run of one delivery."""
 
     __slots__ = (
-        "_began", "_call", "_kitchen", "_options", "_task", "cancel", "context", "delivery", "duration", "ending", "is_async", "job",
-        "key", "why",
+        "_began", "_call", "_kitchen", "_options", "_task", "_transaction", "cancel", "context", "delivery", "duration", "ending",
+        "is_async", "job", "key", "why", "written",
     )  # fmt: skip
 
     def __init__(self, kitchen: Kitchen, delivery: Delivery, report: Callable[[Key, bytes], None]) -> None:
@@ -102,6 +105,8 @@ class Execution:
         """Why it was interrupted, once it was."""
         self.cancel = CancelFlag()
         self.duration = 0.0
+        self.written = False
+        """The outcome is with the broker already, by the task's own transaction."""
         self._kitchen = kitchen
         self._began = time.perf_counter()
         self.is_async = False
@@ -141,7 +146,8 @@ class Execution:
             published=delivery.published, headers=envelope.headers,
         )  # fmt: skip
         key = self.key
-        self.context = Context(self.job, report=lambda data: report(key, data), cancel=self.cancel)
+        self._transaction = Transaction(kitchen.app, is_async=self.is_async)
+        self.context = Context(self.job, report=lambda data: report(key, data), cancel=self.cancel, transacting=self._transaction)
         if kitchen.emitter.wants(events.JobStarted):
             waited = max(0.0, time.time() - (envelope.due if envelope.due is not None else delivery.published))
             started = events.JobStarted(id=envelope.id, task=envelope.task, queue=envelope.queue, attempt=delivery.attempt, waited=waited)
@@ -156,8 +162,12 @@ class Execution:
         token = _current.set(self.context)
         try:
             value = drive(self._awaited()) if self.is_async else self._call(self.job)
-            self.ending = self._value(value)
+            ending = self._value(value)
+            if self._transaction.is_open:
+                ending = self._commit(ending)
+            self.ending = ending
         except BaseException as error:
+            self._transaction.roll_back(error)
             self.ending = self._raised(error)
         finally:
             _current.reset(token)
@@ -179,6 +189,19 @@ class Execution:
     async def _awaited(self) -> Any:
         answer: Awaitable[Any] = self._call(self.job)
         return await answer
+
+    def _commit(self, ending: AnyEnding) -> AnyEnding:
+        """Commit the task's transaction with its outcome. Where that fails without the task's fault it has not run."""
+        outcome = self._decided(ending)
+        delivery = self.delivery
+        try:
+            self._transaction.commit(Settlement(delivery.envelope.id, delivery.token, outcome, self.follow_ups(outcome)))
+        except (BrokerError, ClaimLost) as error:
+            # Whether a commit whose answer was lost took place, the fence will tell: then this is refused.
+            log.warning("the transaction of %s[%s] was not committed: %s", self.job.task, self.job.id, error)
+            return Lost(encode_error(error))
+        self.written = True
+        return ending
 
     # -- what it means ------------------------------------------------------------------------------------------------
 
@@ -228,12 +251,15 @@ class Execution:
     def outcome(self) -> AnyOutcome:
         """Decide. Called once, after the run."""
         self.duration = time.perf_counter() - self._began
-        delivery = self.delivery
-        counters = Counters(delivery.attempts, delivery.strikes, delivery.losses)
         if self.ending is None:
             self.ending = Interrupted()
+        return self._decided(self.ending)
+
+    def _decided(self, ending: AnyEnding) -> AnyOutcome:
+        delivery = self.delivery
+        counters = Counters(delivery.attempts, delivery.strikes, delivery.losses)
         return decide(
-            self.ending, counters, self._options.retry, ttl=self._options.result_ttl, cancelled=self.cancel.is_set(), dice=random.random()
+            ending, counters, self._options.retry, ttl=self._options.result_ttl, cancelled=self.cancel.is_set(), dice=random.random()
         )
 
     def follow_ups(self, outcome: AnyOutcome) -> tuple[Envelope, ...]:

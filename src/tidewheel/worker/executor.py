@@ -184,7 +184,8 @@ class Executor:
 
     def ended(self, execution: Any) -> None:
         outcome = execution.outcome()
-        self._send([Ended(execution.key, outcome, execution.duration, execution.follow_ups(outcome))])
+        written = execution.written
+        self._send([Ended(execution.key, outcome, execution.duration, () if written else execution.follow_ups(outcome), written)])
         tell(self._kitchen.emitter, execution.delivery, outcome, execution.duration)
         if self._max_memory is not None:
             self._watch_memory(self._max_memory)

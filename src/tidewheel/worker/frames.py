@@ -91,6 +91,8 @@ class Ended(Message, frozen=True):
     duration: float
     publish: tuple[Envelope, ...] = ()
     """Jobs that are stored together with the outcome."""
+    written: bool = False
+    """The executor has written the outcome itself, in the task's transaction."""
 
 
 class Returned(Message, frozen=True):

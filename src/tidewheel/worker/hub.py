@@ -179,6 +179,7 @@ class Hub:
                     self._hear_rarely(link, message)
             if settlements:
                 self._settler.extend(settlements)
+            if heard:
                 ledger.ended_some(self._settler.unsettled())
         seat = ledger.seats.get(link.number)
         if heard and seat is not None and self._most is not None and seat.given >= self._most:
@@ -202,7 +203,8 @@ class Hub:
         outcome = message.outcome
         if type(outcome) is Again and outcome.event == "interrupted":
             self.cut += 1
-        settlements.append(Settlement(flight.delivery.envelope.id, flight.delivery.token, outcome, message.publish))
+        if not message.written:
+            settlements.append(Settlement(flight.delivery.envelope.id, flight.delivery.token, outcome, message.publish))
         self._tell(flight.delivery, outcome, message.duration)
 
     def _worker_started(self, link: Link) -> None:

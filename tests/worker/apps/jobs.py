@@ -40,6 +40,21 @@ def work(n: int, seconds: float = 0.0) -> int:
     return n
 
 
+@app.task(context=True)
+def book(job: Context, n: int, seconds: float = 0.0, gate: str = "") -> int:
+    """Writes a row in the transaction of its own acknowledgement."""
+    note("start", n)
+    with job.transaction() as connection:
+        connection.execute(f"INSERT INTO effect VALUES ({n})")  # no parameters: their form is the driver's
+    note("written", n)
+    if gate:
+        wait_for(gate)
+    if seconds:
+        time.sleep(seconds)
+    note("end", n)
+    return n
+
+
 @app.task
 async def awork(n: int, seconds: float = 0.0) -> int:
     note("start", n)

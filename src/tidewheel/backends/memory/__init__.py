@@ -16,6 +16,7 @@ from tidewheel.backends.memory.browse import Browse
 from tidewheel.backends.memory.control import Control
 from tidewheel.backends.memory.results import ResultStore
 from tidewheel.backends.memory.store import Store
+from tidewheel.backends.memory.tracker import Tracker
 from tidewheel.contract import Backend
 from tidewheel.errors import ConfigurationError
 
@@ -39,7 +40,9 @@ def connect(url: str) -> Backend:
 
 def wire(store: Store) -> Backend:
     """The roles of one store."""
-    return Backend(Broker(store), ResultStore(store), Browse(store), Control(store), Archive(store), Broadcaster(store))
+    return Backend(
+        Broker(store), ResultStore(store), Browse(store), Control(store), Archive(store), Broadcaster(store), tracker=Tracker(store)
+    )
 
 
 def drop(name: str | None = None) -> None:

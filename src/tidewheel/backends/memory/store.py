@@ -180,9 +180,13 @@ class Store:
             if job is None or job.expires != expires:
                 continue
             if job.state in ("ready", "scheduled"):
-                self._end(job, "expired", now, RESULTS)
+                self.end_late(job, now)
                 count += 1
         return count
+
+    def end_late(self, job: Job, now: float) -> None:
+        """End a job that waits and is too late."""
+        self._end(job, "expired", now, RESULTS)
 
     def prune(self, now: float, limit: int) -> int:
         count = 0
@@ -220,12 +224,16 @@ class Store:
             job = self.jobs.get(id_)
             if job is None or job.state != "ready" or job.seq != seq:
                 continue
-            job.state = "running"
-            job.worker, job.claim, job.started = worker, claim, now
-            job.deliveries += 1
-            self.owned[worker][id_] = job
+            self.claim(job, worker, claim, now)
             return job
         return None
+
+    def claim(self, job: Job, worker: str, claim: int, now: float) -> None:
+        """Give a job that waits to a worker."""
+        job.state = "running"
+        job.worker, job.claim, job.started = worker, claim, now
+        job.deliveries += 1
+        self.owned[worker][job.envelope.id] = job
 
     def settle(self, job: Job, outcome: AnyOutcome, now: float) -> None:
         """Write the outcome of a running job; whoever calls has checked the fence."""
@@ -280,12 +288,16 @@ class Store:
         """Take back everything a dead worker held."""
         jobs = list(self.owned.pop(worker, {}).values())
         for job in jobs:
-            counters = Counters(job.attempts, job.strikes, job.losses)
-            self.settle(job, decide(Lost(lost_error(worker)), counters, NO_RETRY, cancelled=job.cancel), now)
+            self.lose(job, now)
         self.workers.pop(worker, None)
         self.killed.discard(worker)
         self.news.discard(worker)
         return len(jobs)
+
+    def lose(self, job: Job, now: float) -> None:
+        """Take one job back from its worker, which died."""
+        counters = Counters(job.attempts, job.strikes, job.losses)
+        self.settle(job, decide(Lost(lost_error(job.worker or "")), counters, NO_RETRY, cancelled=job.cancel), now)
 
     def release(self, worker: str, now: float) -> None:
         """Give back, uncounted, what a worker holds that says goodbye."""

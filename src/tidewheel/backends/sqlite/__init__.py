@@ -35,5 +35,10 @@ def wire(store: Store) -> Backend:
     from tidewheel.backends.sqlite.browse import Browse
     from tidewheel.backends.sqlite.control import Control
     from tidewheel.backends.sqlite.results import ResultStore
+    from tidewheel.backends.sqlite.tracker import Tracker
+    from tidewheel.backends.sqlite.transactions import Transactions
 
-    return Backend(Broker(store), ResultStore(store), Browse(store), Control(store), Archive(store))
+    return Backend(
+        Broker(store), ResultStore(store), Browse(store), Control(store), Archive(store), transactions=Transactions(store),
+        tracker=Tracker(store),
+    )  # fmt: skip

@@ -20,6 +20,9 @@ _HOLDERS, _TIMERS, _PRUNABLE = statement("holders"), statement("timers"), statem
 _COUNT_READY, _COUNT_SCHEDULED = statement("count_ready"), statement("count_scheduled")
 _COUNT_RUNNING, _COUNT_DEAD = statement("count_running"), statement("count_dead")
 
+RESET_MENDED = (3, 51, 3)
+"""Since then two connections may commit and checkpoint at once (docs/decisions/0004)."""
+
 
 class Broker:
     """Keeps envelopes in one file, for all processes of one host."""
@@ -136,6 +139,11 @@ class Broker:
             notes.append(f"{place.path} lies in a container's own layer: jobs are gone with the container; put it on a volume")
         if place.network_allowed:
             notes.append(f"network=allow: safe only as long as a single host uses {place.path}")
+        if place.shared and sqlite3.sqlite_version_info < RESET_MENDED:
+            notes.append(
+                f"shared=yes with SQLite {sqlite3.sqlite_version}: before 3.51.3 a write of yours beside a checkpoint of ours can, very rarely,"
+                " damage the file; write inside of app.transaction blocks, or use a newer SQLite or PostgreSQL"
+            )
         return Description(
             engine="sqlite", version=sqlite3.sqlite_version, url=place.url, level="process" if volatile else "power loss",
             durability=(

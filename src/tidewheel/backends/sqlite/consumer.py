@@ -9,11 +9,12 @@ from collections.abc import Sequence
 import msgspec
 
 from tidewheel import lifeline
-from tidewheel.backends.sqlite import publishing, upkeep
+from tidewheel.backends.sqlite import upkeep
 from tidewheel.backends.sqlite.bells import WorkerBells
-from tidewheel.backends.sqlite.ending import Held, settle
-from tidewheel.backends.sqlite.rows import RUNNING, Row, deliveries
+from tidewheel.backends.sqlite.ending import settle
+from tidewheel.backends.sqlite.rows import Row, deliveries
 from tidewheel.backends.sqlite.schema import statement
+from tidewheel.backends.sqlite.settling import settle_one
 from tidewheel.backends.sqlite.store import Store
 from tidewheel.contract import Beat, Progress, Settlement, Verdict, WorkerInfo
 from tidewheel.core.job import Delivery
@@ -26,7 +27,7 @@ UPKEEP = 1000
 """Due jobs, and late jobs, that one claim moves."""
 
 _TIMERS, _PEEK, _CLAIM = statement("timers"), statement("peek"), statement("claim")
-_SUCCEED, _LOOK, _HELD, _DROP_PAYLOAD = statement("succeed"), statement("look"), statement("held"), statement("drop_payload")
+_SUCCEED, _HELD, _DROP_PAYLOAD = statement("succeed"), statement("held"), statement("drop_payload")
 _PROGRESS, _COUNT_HELD, _CANCELS = statement("progress"), statement("count_held"), statement("cancels")
 _HELLO, _GOODBYE = statement("hello"), statement("goodbye")
 
@@ -179,7 +180,7 @@ class Consumer:
             if self._settle_successes(db, batch, now):
                 verdicts = ["ok"] * len(batch)
             else:
-                verdicts = [self._settle_one(db, settlement, now, again) for settlement in batch]
+                verdicts = [settle_one(db, settlement, now, again) for settlement in batch]
         if self._long:
             self._long.difference_update([s.id for s in batch])
         store.bells.ring_waiters()
@@ -204,23 +205,6 @@ class Consumer:
             db.executemany(_DROP_PAYLOAD, [(id_,) for id_ in self._long.intersection([s.id for s in batch])])
         return True
 
-    def _settle_one(self, db: sqlite3.Connection, settlement: Settlement, now: float, again: set[str]) -> Verdict:
-        row = db.execute(_LOOK, (settlement.id,)).fetchone()
-        if row is None:
-            return "gone"
-        seq, state, worker, claim, cancel, attempts, strikes, losses, queue = row
-        if state != RUNNING:
-            return "gone"
-        if (worker, claim) != (settlement.token.worker, settlement.token.claim):
-            return "stale"
-        held = Held(settlement.id, seq, queue, worker, bool(cancel), attempts, strikes, losses)
-        if settle(db, held, settlement.outcome, now):
-            again.add(queue)
-        if settlement.publish:
-            publishing.store(db, settlement.publish, now)
-            again.update(envelope.queue for envelope in settlement.publish)
-        return "ok"
-
     # -- living ---------------------------------------------------------------------------------------------------------
 
     def beat(self, progress: Sequence[Progress] = ()) -> Beat:
@@ -231,6 +215,9 @@ class Consumer:
         with self._store.read() as db:
             (owned,) = db.execute(_COUNT_HELD, (self._id,)).fetchone()
             cancels = tuple(id_ for (id_,) in db.execute(_CANCELS, (self._id,)).fetchall())
+        if owned == 0:
+            # Left over from jobs that were settled in their tasks' own transactions. (One claimed just now: pruning finds its payload.)
+            self._long.clear()
         return Beat(owned=owned, cancels=cancels, lost=not lifeline.held(self._life))
 
     def close(self) -> None:

@@ -3,6 +3,7 @@
     sqlite:///tidewheel.db          relative to the working directory, made absolute at once
     sqlite:////var/lib/app/jobs.db  absolute
     …?network=allow                 use it although it lies on a network file system
+    …?shared=yes                    put the tables into a file that already has tables of another program
 
 Beside the database lies `<db>.run/`: the writer lock, the workers' lifelines, and the bells. It holds no jobs and may be deleted while
 nothing runs.
@@ -32,6 +33,7 @@ class Place(msgspec.Struct, frozen=True):
 
     path: str
     network_allowed: bool = False
+    shared: bool = False
 
     @property
     def run(self) -> str:
@@ -87,11 +89,11 @@ def parse(url: str) -> Place:
             f"broker URL {url!r}: expected sqlite:///file.db (relative) or sqlite:////absolute/file.db; for a store in memory use memory://"
         )
     options = dict(parse_qsl(match[2] or "", keep_blank_values=True))
-    network = options.pop("network", "refuse")
-    if network not in ("allow", "refuse") or options:
-        raise ConfigurationError(f"broker URL {url!r}: the only option is network=allow")
+    network, shared = options.pop("network", "refuse"), options.pop("shared", "no")
+    if network not in ("allow", "refuse") or shared not in ("yes", "no") or options:
+        raise ConfigurationError(f"broker URL {url!r}: the only options are network=allow and shared=yes")
     # Links are followed: one database must have one `run` directory, whatever it is called by.
-    return Place(os.path.realpath(path), network == "allow")
+    return Place(os.path.realpath(path), network == "allow", shared == "yes")
 
 
 def file_system(path: str) -> str:

@@ -15,6 +15,7 @@ from tidewheel.errors import BrokerCorrupt
 PACKAGE = "tidewheel.backends.sqlite"
 APPLICATION_ID = 0x54696465
 """"Tide"."""
+TABLES = frozenset({"job", "payload", "history", "worker", "archive"})
 
 
 def statement(name: str) -> str:
@@ -29,13 +30,23 @@ def migrations() -> dict[int, str]:
     }
 
 
-def check(db: sqlite3.Connection, path: str) -> int:
-    """The version of the tables in a file, 0 for a new one. Raises `BrokerCorrupt` for one that is not ours or too new."""
+def check(db: sqlite3.Connection, path: str, *, shared: bool = False) -> int:
+    """The version of the tables in a file, 0 for a new one. Raises `BrokerCorrupt` for one that is not ours or too new.
+
+    `shared`: tables of another program may be in it, as long as it uses neither our names nor the two numbers in the file's header.
+    """
     (application,) = db.execute("PRAGMA application_id").fetchone()
     (version,) = db.execute("PRAGMA user_version").fetchone()
     (objects,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if application != APPLICATION_ID and shared and not application and not version:
+        taken = [name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type IN ('table', 'view')") if name.lower() in TABLES]
+        if taken:
+            raise BrokerCorrupt(f"{path}: the table {taken[0]!r} is another program's, and Tidewheel needs that name; give it its own file")
+        return 0
     if application != APPLICATION_ID and (application or version or objects):
-        raise BrokerCorrupt(f"{path} is a SQLite database of another program; give Tidewheel a file of its own")
+        raise BrokerCorrupt(
+            f"{path} is a SQLite database of another program; give Tidewheel a file of its own, or say ?shared=yes to use one for both"
+        )
     newest = max(migrations())
     if version // 100 > newest // 100:
         raise BrokerCorrupt(
@@ -44,9 +55,9 @@ def check(db: sqlite3.Connection, path: str) -> int:
     return int(version)
 
 
-def migrate(db: sqlite3.Connection, path: str) -> None:
+def migrate(db: sqlite3.Connection, path: str, *, shared: bool = False) -> None:
     """Bring the tables up to date, each step all or nothing. The caller holds the writer mutex."""
-    version = check(db, path)
+    version = check(db, path, shared=shared)
     for number, text in migrations().items():
         if number > version:
             # executescript commits whatever is open before it starts, so the transaction is part of the script.

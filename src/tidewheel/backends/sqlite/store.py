@@ -52,6 +52,8 @@ class Store:
         self._pid = os.getpid()
         self._paused = False
         self._synced = False
+        self._lent = 0
+        """The thread that has a transaction of the user's open."""
         self.closing: list[Callable[[], None]] = []
         """Called at `close`, by roles that opened something of their own."""
         _open.add(self)
@@ -81,14 +83,14 @@ class Store:
                     " (app.close()) before you fork, or let Python do the forking"
                 )
             writer = self._connection()
-            check(writer, path)
+            check(writer, path, shared=self.place.shared)
             writer.execute("PRAGMA journal_mode = WAL").fetchone()
             # A checkpoint runs inside COMMIT, that is under the mutex. Log files are reused, not truncated (docs/decisions/0004).
             writer.execute("PRAGMA wal_autocheckpoint = 1000").fetchone()
             writer.execute(f"PRAGMA journal_size_limit = {LOG_LIMIT}").fetchone()
             if sys.platform == "darwin":
                 writer.execute("PRAGMA fullfsync = 1")
-            migrate(writer, path)
+            migrate(writer, path, shared=self.place.shared)
             # SQLite opens a file that it may not write for reading, and says so only at the first write.
             writer.executescript("BEGIN; DELETE FROM worker WHERE 0; ROLLBACK")
             writer.executescript("PRAGMA synchronous = FULL")
@@ -145,6 +147,11 @@ class Store:
         What was not synced goes there with the next transaction that is. On any error all is rolled back. Raises `BrokerError`s.
         """
         self._check_process()
+        if self._lent == threading.get_ident():
+            raise ConfigurationError(
+                f"this thread has a transaction open on {self.place.path}: inside of its block jobs can be published, and what else changes"
+                " jobs has to wait until it is over"
+            )
         with self.mutex:
             db = self._usable()
             try:
@@ -161,6 +168,25 @@ class Store:
             except BaseException:
                 _roll_back(db)
                 raise
+
+    @contextmanager
+    def lend(self, connection: sqlite3.Connection | None = None) -> Iterator[sqlite3.Connection]:
+        """The mutex, for a transaction on a connection of the user's, or else on a new one. The transaction is the caller's business."""
+        self._check_process()
+        with self.mutex:
+            self._usable()
+            db = connection
+            if db is None:
+                db = self._connection()
+                db.execute("PRAGMA wal_autocheckpoint = 1000").fetchone()
+                db.executescript("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON")
+            self._lent = threading.get_ident()
+            try:
+                yield db
+            finally:
+                self._lent = 0
+                if connection is None:
+                    db.close()
 
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:

@@ -38,8 +38,11 @@ from tidewheel.testing.conformance.races import TestRaces
 from tidewheel.testing.conformance.results import TestResults
 from tidewheel.testing.conformance.settle import TestSettle
 from tidewheel.testing.conformance.sweep import TestSweep
+from tidewheel.testing.conformance.tracker import TestTracker
+from tidewheel.testing.conformance.transactions import TestTransactions
 
 __all__ = [
     "Harness", "Rig", "TestArchive", "TestBeat", "TestBroadcast", "TestBrowse", "TestClaim", "TestControl", "TestCounts", "TestKeys",
-    "TestLaws", "TestPublish", "TestRaces", "TestResults", "TestSettle", "TestSweep", "rig",
+    "TestLaws", "TestPublish", "TestRaces", "TestResults", "TestSettle", "TestSweep", "TestTracker",
+    "TestTransactions", "rig",
 ]  # fmt: skip

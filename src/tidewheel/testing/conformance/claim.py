@@ -119,13 +119,13 @@ class TestClaim:
     def test_a_late_job_ends_as_expired(self, rig: Rig) -> None:
         (id_,) = rig.put(lifetime=rig.tick)
         rig.pass_time(1.1)
-        rig.take(rig.worker())
+        assert rig.end_late(rig.worker()) == []
         assert rig.results.records([id_])[id_].state == "expired"
 
     def test_a_delayed_job_can_be_late_too(self, rig: Rig) -> None:
         (id_,) = rig.put(delay=5 * rig.tick, lifetime=rig.tick)
         rig.pass_time(1.1)
-        assert rig.take(rig.worker()) == []
+        assert rig.end_late(rig.worker()) == []
         assert rig.results.records([id_])[id_].state == "expired"
 
     def test_however_many_are_late_none_is_handed_out(self, rig: Rig) -> None:
@@ -152,7 +152,7 @@ class TestClaim:
         worker = rig.worker()
         rig.run(worker, Again("retry", 5 * rig.tick, "attempts"))
         rig.pass_time(5.1)
-        assert rig.take(worker) == []
+        assert rig.end_late(worker) == []
         assert rig.results.records([id_])[id_].state == "expired"
 
     def test_it_waits_no_longer_than_told(self, rig: Rig) -> None:

@@ -24,6 +24,8 @@ from tidewheel.contract import (
     ResultStore,
     Settlement,
     Swept,
+    Tracker,
+    TrackingConsumer,
     Verdict,
     WorkerInfo,
 )
@@ -47,6 +49,9 @@ class Harness(ABC):
     remembers: bool = True
     """Whether the broker itself remembers an ended job for as long as its result is kept (not: as long as duplicates matter)."""
 
+    prompt: bool = True
+    """Whether a claim itself ends jobs that are too late (not: the next sweep)."""
+
     @abstractmethod
     def connect(self) -> Backend:
         """A client of this test's store, which is empty at the first call; not opened."""
@@ -67,6 +72,10 @@ class Harness(ABC):
     def mute(self) -> AbstractContextManager[object] | None:
         """Within it no wake-up hint arrives. None: the engine has no hints that could be lost."""
         return None
+
+    def data(self, *, elsewhere: bool = False) -> Any:
+        """A user's connection to the broker's database, or to another one; asked for only where the engine has `Transactions`."""
+        raise NotImplementedError("an engine with transactions needs a harness that gives connections")
 
     def close(self) -> None:  # noqa: B027  most have nothing to do
         """Remove the store."""
@@ -123,6 +132,12 @@ class Rig:
             pytest.skip("this engine cancels and revives no jobs")
         return self.backend.control
 
+    @property
+    def tracker(self) -> Tracker:
+        if self.backend.tracker is None:
+            pytest.skip("this engine keeps no state for carriers")
+        return self.backend.tracker
+
     def job(self, **fields: Any) -> Envelope:
         """An envelope with a new id."""
         return replace(Envelope(id=job_id(), task="tests.noop", body=b"body"), **fields)
@@ -139,9 +154,25 @@ class Rig:
         self._consumers.append(consumer)
         return consumer
 
+    def taker(self, backend: Backend | None = None) -> TrackingConsumer:
+        """A new worker that takes what a carrier delivers."""
+        tracker = self.tracker
+        if backend is not None and backend.tracker is not None:
+            tracker = backend.tracker
+        consumer = tracker.consumer(WorkerInfo(id=incarnation(), name="tester"))
+        self._consumers.append(consumer)
+        return consumer
+
     def take(self, worker: Consumer, limit: int = 1000, queues: Sequence[str] = ("default",)) -> list[Delivery]:
         """Claim without waiting."""
         return list(worker.claim(queues, limit, 0))
+
+    def end_late(self, worker: Consumer) -> list[Delivery]:
+        """A claim, which ends jobs that are too late; where it is not the claim that does, also a sweep."""
+        claimed = self.take(worker)
+        if not self.harness.prompt:
+            self.broker.sweep()
+        return claimed
 
     def run(self, worker: Consumer, outcome: AnyOutcome | None = None, limit: int = 1000) -> list[str]:
         """Claim, and settle everything with this outcome (a success); the ids."""

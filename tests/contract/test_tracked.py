@@ -1,0 +1,647 @@
+"""The contract, kept by a carrier that cannot look jobs up and a keeper that knows them; and what holds only there."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import pytest
+from carrier import Carrier, Post
+from msgspec.structs import replace
+from test_memory import MemoryHarness
+from tracked_harness import TrackedHarness, silence
+
+from tidewheel.backends.memory import wire
+from tidewheel.backends.memory.store import Store
+from tidewheel.backends.tracked import tracked
+from tidewheel.contract import Backend, Consumer, JobFilter, Settlement, WorkerInfo
+from tidewheel.core.job import Delivery
+from tidewheel.core.outcome import Again, AnyOutcome, Cancelled, Dead, Succeeded
+from tidewheel.errors import BrokerFull, BrokerUnavailable, ConfigurationError, MissingRole, PublishUnknown
+from tidewheel.testing.conformance import *  # noqa: F403
+from tidewheel.testing.conformance import Harness, Rig
+from tidewheel.testing.conformance.harness import Aside
+
+
+@pytest.fixture
+def harness() -> Harness:
+    return TrackedHarness(MemoryHarness())
+
+
+class Pair:
+    """A carrier and a keeper in memory; any call to either can be made to fail."""
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+        self.post = Post(self.clock)
+        self.jobs = Store(clock=self.clock)
+        self.carrier, self.keeper = Faults(), Faults()
+        self.rig = self.other_app("post")
+
+    def clock(self) -> float:
+        return time.time() + self.ahead
+
+    def other_app(self, name: str, post: Post | None = None) -> Rig:
+        """Another client; by default of the same carrier."""
+        keeper = wire(self.jobs)
+        kept = Backend(
+            Faulty(keeper.broker, self.keeper), keeper.results, keeper.browse, keeper.control, keeper.archive,
+            tracker=Faulty(keeper.tracker, self.keeper),
+        )  # fmt: skip
+        backend = tracked(Backend(Faulty(Carrier(post or self.post), self.carrier)), kept, name, clock=self.clock)
+
+        class Ready(Harness):
+            def connect(self) -> Backend:
+                return backend
+
+            def kill(self, consumer: Consumer) -> None:
+                silence(consumer)
+                consumer._kept.abandon()  # type: ignore[attr-defined]
+                consumer._carried.abandon()  # type: ignore[attr-defined]
+
+        return Rig(Ready())
+
+    def taken(self, queue: str = "default") -> list[Delivery]:
+        """What a new worker gets."""
+        return self.rig.take(self.rig.worker(), queues=(queue,))
+
+    def state(self, id_: str) -> str | None:
+        record = self.rig.results.records([id_]).get(id_)
+        return None if record is None else record.state
+
+    def until_missed(self) -> None:
+        """Long enough for a missing message to be noticed."""
+        self.ahead += 31
+        self.rig.broker.sweep()
+
+
+class Faults(list[tuple[str, str, Exception]]):
+    """Calls that are to fail: the verb, before or after it took effect, and with what."""
+
+    def fail(self, verb: str, when: str = "before", error: Exception | None = None) -> None:
+        self.append((verb, when, error or BrokerUnavailable(f"{verb} failed on purpose, {when} it took effect")))
+
+
+class Faulty:
+    """Anything, with some of its calls failing."""
+
+    def __init__(self, inner: Any, faults: Faults) -> None:
+        self._inner = inner
+        self._faults = faults
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._inner, name)
+        return partial(self._call, name, found) if callable(found) and not name.startswith("_") else found
+
+    def _call(self, name: str, call: Any, *args: Any) -> Any:
+        plan = next((plan for plan in self._faults if plan[0] == name), None)
+        if plan is not None:
+            self._faults.remove(plan)
+            if plan[1] == "after":
+                call(*args)
+            raise plan[2]
+        answer = call(*args)
+        return Faulty(answer, self._faults) if name == "consumer" else answer
+
+
+@pytest.fixture
+def pair() -> Iterator[Pair]:
+    pair = Pair()
+    yield pair
+    pair.carrier.clear()
+    pair.keeper.clear()
+    pair.rig.close()
+
+
+class TestPublishingToBoth:
+    def test_the_carrier_has_the_message_and_the_keeper_the_row(self, pair: Pair) -> None:
+        ids = pair.rig.put(3)
+        assert sorted(pair.post.waiting()) == sorted(pair.jobs.jobs) == ids
+
+    @pytest.mark.parametrize("error", [BrokerFull("disk alarm"), BrokerUnavailable("no"), ConfigurationError("too long")], ids=lambda e: type(e).__name__)
+    def test_what_the_carrier_refuses_leaves_nothing(self, pair: Pair, error: Exception) -> None:
+        (before,) = pair.rig.put()
+        pair.carrier.fail("publish", error=error)
+        jobs = [pair.rig.job(key="k"), pair.rig.job(delay=60)]
+        with pytest.raises(type(error)):
+            pair.rig.broker.publish(jobs)
+        assert list(pair.jobs.jobs) == [before]
+        assert [r.created for r in pair.rig.broker.publish(jobs)] == [True, True]
+
+    def test_what_was_there_before_is_not_withdrawn(self, pair: Pair) -> None:
+        job, new = pair.rig.job(), pair.rig.job()
+        pair.rig.broker.publish([job])
+        pair.carrier.fail("publish")
+        with pytest.raises(BrokerUnavailable):
+            pair.rig.broker.publish([job, new])
+        assert [d.id for d in pair.taken()] == [job.id]
+        assert pair.state(new.id) is None
+
+    def test_if_it_cannot_be_withdrawn_nobody_says_that_nothing_was_stored(self, pair: Pair) -> None:
+        pair.carrier.fail("publish", error=BrokerFull("disk alarm"))
+        pair.keeper.fail("withdraw")
+        job = pair.rig.job()
+        with pytest.raises(PublishUnknown, match="disk alarm; and then withdraw failed") as caught:
+            pair.rig.broker.publish([job])
+        assert caught.value.ids == (job.id,)
+
+    @pytest.mark.parametrize("when", ["before", "after"])
+    def test_a_publication_of_which_nobody_knows_can_be_repeated(self, pair: Pair, when: str) -> None:
+        job = pair.rig.job()
+        pair.carrier.fail("publish", when, PublishUnknown("no confirmation", (job.id,)))
+        with pytest.raises(PublishUnknown):
+            pair.rig.broker.publish([job])
+        assert not pair.rig.broker.publish([job])[0].created
+        worker = pair.rig.worker()
+        assert pair.rig.run(worker) == [job.id]
+        assert pair.rig.take(worker) == []
+        pair.ahead += 60
+        assert pair.rig.take(worker) == []
+        assert pair.post.waiting() == []
+
+    def test_and_if_nobody_does_its_message_is_sent_after_all(self, pair: Pair) -> None:
+        job = pair.rig.job()
+        pair.carrier.fail("publish", error=PublishUnknown("no confirmation", (job.id,)))
+        with pytest.raises(PublishUnknown):
+            pair.rig.broker.publish([job])
+        pair.until_missed()
+        assert [d.id for d in pair.taken()] == [job.id]
+
+    def test_when_the_keeper_does_not_answer_the_carrier_gets_nothing(self, pair: Pair) -> None:
+        pair.keeper.fail("publish", "after", PublishUnknown("no answer", ()))
+        job = pair.rig.job()
+        with pytest.raises(PublishUnknown):
+            pair.rig.broker.publish([job])
+        assert pair.post.waiting() == []
+        pair.rig.broker.publish([job])
+        assert [d.id for d in pair.taken()] == [job.id]
+
+    def test_a_known_job_that_runs_or_has_ended_gets_no_second_message(self, pair: Pair) -> None:
+        running, ended = pair.rig.job(), pair.rig.job()
+        pair.rig.broker.publish([running, ended])
+        worker = pair.rig.worker()
+        pair.rig.settle(worker, pair.rig.take(worker)[1:])
+        pair.rig.broker.publish([running, ended])
+        assert pair.post.waiting() == []
+
+    def test_whose_key_is_taken_gets_no_message(self, pair: Pair) -> None:
+        (holder,) = pair.rig.put(key="k")
+        assert pair.rig.broker.publish([pair.rig.job(key="k")])[0].id == holder
+        assert pair.post.waiting() == [holder]
+
+    def test_of_twins_the_first_is_sent(self, pair: Pair) -> None:
+        job = pair.rig.job(body=b"first")
+        pair.rig.broker.publish([job, replace(job, body=b"second")])
+        pair.jobs.jobs.clear()  # so that only the message tells
+        assert [d.envelope.body for d in pair.taken()] == [b"first"]
+
+
+class TestMissingMessages:
+    def test_they_are_sent_again(self, pair: Pair) -> None:
+        job = pair.rig.job(body=b"b", priority=4, headers={"a": "b"}, key="k", lifetime=500.0)
+        pair.rig.broker.publish([job])
+        pair.post.lose()
+        assert pair.taken() == []
+        pair.until_missed()
+        assert pair.post.waiting() == [job.id]
+        (delivery,) = pair.taken()
+        for field in ("id", "task", "body", "queue", "priority", "headers", "key"):
+            assert getattr(delivery.envelope, field) == getattr(job, field), field
+        assert delivery.envelope.expires == pytest.approx(delivery.published + 500, abs=1)
+
+    def test_not_at_once(self, pair: Pair) -> None:
+        pair.rig.put()
+        pair.post.lose()
+        pair.ahead += 29
+        pair.rig.broker.sweep()
+        assert pair.post.waiting() == []
+
+    def test_a_delayed_job_is_missed_after_it_was_due(self, pair: Pair) -> None:
+        pair.rig.put(delay=100.0)
+        pair.post.lose()
+        pair.until_missed()
+        pair.ahead += 80
+        pair.rig.broker.sweep()
+        assert pair.post.waiting() == []
+        pair.until_missed()
+        assert len(pair.taken()) == 1
+
+    def test_what_only_waits_for_its_turn_is_not_missed(self, pair: Pair) -> None:
+        ids = pair.rig.put(5)
+        pair.until_missed()
+        assert pair.post.waiting() == ids
+
+    def test_a_backlog_elsewhere_hides_nothing(self, pair: Pair) -> None:
+        (lost,) = pair.rig.put(queue="a")
+        pair.post.lose()
+        (there,) = pair.rig.put(queue="b")
+        pair.until_missed()
+        assert pair.post.waiting() == [there, lost]
+
+    def test_what_runs_is_not_missed(self, pair: Pair) -> None:
+        pair.rig.put()
+        pair.taken()
+        pair.until_missed()
+        assert pair.post.waiting() == []
+
+    def test_each_time_it_takes_longer(self, pair: Pair) -> None:
+        (id_,) = pair.rig.put()
+        sent = []
+        for second in range(0, 1000, 10):
+            pair.post.lose()
+            pair.rig.broker.sweep()
+            if pair.post.waiting() == [id_]:
+                sent.append(second)
+            pair.ahead += 10
+        assert [round((b - a) / 60) for a, b in itertools.pairwise(sent)] == [1, 2, 4, 8]
+
+    def test_thousands(self, pair: Pair) -> None:
+        ids = pair.rig.put(12_000)
+        pair.post.lose()
+        pair.until_missed()
+        worker, found = pair.rig.worker(), list[str]()
+        while taken := pair.rig.run(worker, limit=10_000):
+            found += taken
+            pair.rig.broker.sweep()
+        assert sorted(found) == sorted(ids)
+
+    def test_one_process_sends_for_all(self, pair: Pair) -> None:
+        others = [pair.rig, *(pair.other_app("post") for _ in range(3))]
+        for other in others:
+            other.worker(queues=("default",))
+        (id_,) = pair.rig.put()
+        pair.post.lose()
+        pair.ahead += 31
+        for other in others:
+            other.broker.sweep()
+            pair.ahead += 0.01
+        assert pair.post.waiting() == [id_]
+        for other in others[1:]:
+            other.close()
+
+    def test_the_other_carriers_jobs_are_none_of_ours(self, pair: Pair) -> None:
+        other = pair.other_app("elsewhere", Post(pair.clock))
+        other.put()
+        pair.until_missed()
+        assert pair.post.waiting() == []
+
+    def test_when_the_keeper_lost_its_data_the_message_is_enough(self, pair: Pair) -> None:
+        (id_,) = pair.rig.put(body=b"b", queue="q", key="k")
+        worker = pair.rig.worker()
+        (first,) = pair.rig.take(worker, queues=("q",))
+        pair.rig.settle(worker, [first], Again("retry", counted="attempts"))
+        pair.jobs.jobs.clear()
+        (delivery,) = pair.taken("q")
+        assert (delivery.id, delivery.envelope, delivery.attempts, delivery.deliveries) == (id_, first.envelope, 1, 2)
+
+
+class TestSecondMessages:
+    def test_behind_those_that_are_not_to_run_are_others(self, pair: Pair) -> None:
+        """Who finds nothing takes the queue for empty."""
+        ids = pair.rig.put(3)
+        pair.rig.control.cancel(ids)
+        (last,) = pair.rig.put()
+        assert [d.id for d in pair.rig.take(pair.rig.worker(), limit=1)] == [last]
+
+    def test_it_waits_while_the_job_runs_and_is_dropped_afterwards(self, pair: Pair) -> None:
+        job = pair.rig.job()
+        pair.rig.broker.publish([job])
+        pair.rig.broker.publish([job])
+        assert pair.post.waiting() == [job.id, job.id]
+        worker = pair.rig.worker()
+        deliveries = pair.rig.take(worker)
+        assert [d.id for d in deliveries] == [job.id]
+        for _ in range(3):
+            pair.ahead += 11
+            assert pair.taken() == []
+            assert len(pair.post.waiting()) == 1
+        assert pair.rig.settle(worker, deliveries) == ["ok"]
+        pair.ahead += 11
+        assert pair.taken() == []
+        assert pair.post.waiting() == []
+
+    @pytest.mark.parametrize("outcome", [None, Dead("failed"), Cancelled()])
+    def test_an_ended_job_s_message_goes_away(self, pair: Pair, outcome: Dead | None) -> None:
+        job = pair.rig.job()
+        pair.rig.broker.publish([job])
+        pair.rig.broker.publish([job])
+        worker = pair.rig.worker()
+        pair.rig.run(worker, outcome, limit=1)
+        assert pair.rig.take(worker) == []
+        assert not pair.post.store.jobs or all(j.state == "succeeded" for j in pair.post.store.jobs.values())
+
+
+class TestCrashes:
+    """Between the two writes."""
+
+    def test_a_message_that_was_handed_out_and_never_taken(self, pair: Pair) -> None:
+        (id_,) = pair.rig.put()
+        worker = pair.rig.worker()
+        pair.keeper.fail("take")
+        with pytest.raises(BrokerUnavailable):
+            pair.rig.take(worker)
+        pair.rig.kill(worker)
+        pair.rig.recover()
+        pair.ahead += 1
+        (delivery,) = pair.taken()
+        assert (delivery.id, delivery.deliveries, delivery.losses) == (id_, 1, 0)
+
+    @pytest.mark.parametrize("outcome", [Succeeded(b"v"), Dead("failed"), Cancelled()], ids=lambda o: type(o).__name__)
+    def test_an_outcome_that_was_written_and_not_acknowledged(self, pair: Pair, outcome: AnyOutcome) -> None:
+        (id_,) = pair.rig.put()
+        worker = pair.rig.worker()
+        deliveries = pair.rig.take(worker)
+        _die_before_the_acknowledgement(pair, worker, deliveries, outcome)
+        assert pair.post.waiting() == [id_]
+        assert pair.taken() == []
+        assert pair.post.waiting() == []
+        assert pair.state(id_) == {"Succeeded": "succeeded", "Dead": "dead", "Cancelled": "cancelled"}[type(outcome).__name__]
+
+    def test_a_retry_that_was_written_and_not_acknowledged(self, pair: Pair) -> None:
+        (id_,) = pair.rig.put()
+        worker = pair.rig.worker()
+        deliveries = pair.rig.take(worker)
+        _die_before_the_acknowledgement(pair, worker, deliveries, Again("retry", 100.0, "attempts"))
+        assert pair.taken() == []
+        pair.ahead += 101
+        (delivery,) = pair.taken()
+        assert (delivery.id, delivery.attempts, delivery.losses) == (id_, 1, 0)
+
+    def test_follow_ups_whose_messages_were_not_sent(self, pair: Pair) -> None:
+        pair.rig.put()
+        worker = pair.rig.worker()
+        (delivery,) = pair.rig.take(worker)
+        follow_up = pair.rig.job(queue="next")
+        pair.carrier.fail("publish")
+        assert list(worker.settle([Settlement(delivery.id, delivery.token, Succeeded(), (follow_up,))])) == ["ok"]
+        assert pair.taken("next") == []
+        pair.until_missed()
+        assert [d.id for d in pair.taken("next")] == [follow_up.id]
+
+    def test_follow_ups_of_an_outcome_whose_answer_was_lost(self, pair: Pair) -> None:
+        pair.rig.put()
+        worker = pair.rig.worker()
+        (delivery,) = pair.rig.take(worker)
+        follow_up = pair.rig.job(queue="next")
+        settlement = Settlement(delivery.id, delivery.token, Succeeded(), (follow_up,))
+        pair.keeper.fail("settle", "after")
+        with pytest.raises(BrokerUnavailable):
+            worker.settle([settlement])
+        assert list(worker.settle([settlement])) == ["gone"]
+        assert [d.id for d in pair.taken("next")] == [follow_up.id]
+        assert pair.taken() == []
+        assert pair.post.waiting() == []
+
+    def test_a_follow_up_whose_key_is_taken_gets_no_message(self, pair: Pair) -> None:
+        (holder,) = pair.rig.put(queue="next", key="k")
+        pair.rig.put()
+        worker = pair.rig.worker()
+        (delivery,) = pair.rig.take(worker)
+        other = pair.rig.job(queue="next", key="k")
+        worker.settle([Settlement(delivery.id, delivery.token, Succeeded(), (other,))])
+        assert pair.post.waiting() == [holder]
+
+    def test_an_acknowledgement_that_cannot_be_written_is_written_later(self, pair: Pair) -> None:
+        pair.rig.put(2)
+        worker = pair.rig.worker()
+        first, second = pair.rig.take(worker)
+        pair.carrier.fail("settle")
+        assert pair.rig.settle(worker, [first]) == ["ok"]
+        assert worker._carried.beat().owned == 2  # type: ignore[attr-defined]
+        assert pair.rig.settle(worker, [second]) == ["ok"]
+        assert worker._carried.beat().owned == 0  # type: ignore[attr-defined]
+
+    def test_or_with_the_next_beat(self, pair: Pair) -> None:
+        pair.rig.put()
+        worker = pair.rig.worker()
+        pair.carrier.fail("settle")
+        pair.rig.run(worker)
+        worker.beat()
+        assert worker._carried.beat().owned == 0  # type: ignore[attr-defined]
+
+    def test_while_the_keeper_is_away_nothing_is_acknowledged(self, pair: Pair) -> None:
+        (id_,) = pair.rig.put()
+        worker = pair.rig.worker()
+        deliveries = pair.rig.take(worker)
+        pair.keeper.fail("settle")
+        with pytest.raises(BrokerUnavailable):
+            pair.rig.settle(worker, deliveries)
+        assert worker._carried.beat().owned == 1  # type: ignore[attr-defined]
+        assert pair.rig.settle(worker, deliveries) == ["ok"]
+        assert pair.state(id_) == "succeeded"
+
+
+class TestLostAnswers:
+    def test_a_claim_of_messages(self, pair: Pair) -> None:
+        ids = pair.rig.put(3)
+        worker = pair.rig.worker()
+        pair.carrier.fail("claim", "after")
+        with pytest.raises(BrokerUnavailable):
+            pair.rig.take(worker)
+        assert worker.owned() == []
+        assert sorted(pair.rig.run(worker)) == ids
+        assert worker._carried.beat().owned == 0  # type: ignore[attr-defined]
+
+    def test_a_take_that_did_not_happen(self, pair: Pair) -> None:
+        ids = pair.rig.put(3)
+        worker = pair.rig.worker()
+        pair.keeper.fail("take")
+        with pytest.raises(BrokerUnavailable):
+            pair.rig.take(worker)
+        assert sorted(pair.rig.run(worker)) == ids
+
+    def test_a_take_that_happened(self, pair: Pair) -> None:
+        ids = pair.rig.put(3)
+        worker = pair.rig.worker()
+        pair.keeper.fail("take", "after")
+        with pytest.raises(BrokerUnavailable):
+            pair.rig.take(worker)
+        owned = worker.owned()
+        assert sorted(d.id for d in owned) == ids
+        assert {d.envelope.queue for d in owned} == {"default"}
+        assert pair.rig.take(worker) == []
+        assert pair.rig.settle(worker, owned) == ["ok"] * 3
+        assert worker._carried.beat().owned == 0  # type: ignore[attr-defined]
+        assert pair.post.waiting() == []
+
+    def test_messages_of_which_only_the_carrier_knows_are_found_by_a_beat(self, pair: Pair) -> None:
+        ids = pair.rig.put(2)
+        worker = pair.rig.worker()
+        worker._carried.claim(["default"], 10, 0)  # type: ignore[attr-defined]
+        assert pair.rig.take(worker) == []
+        worker.beat()
+        assert sorted(d.id for d in pair.rig.take(worker)) == ids
+
+
+class TestSessions:
+    def test_a_broken_connection_to_the_carrier_costs_no_run(self, pair: Pair) -> None:
+        (id_,) = pair.rig.put()
+        worker, other = pair.rig.worker(), pair.rig.worker()
+        deliveries = pair.rig.take(worker)
+        worker._carried.break_down()  # type: ignore[attr-defined]
+        pair.rig.recover()
+        assert pair.post.waiting() == [id_]
+        assert not worker.beat().lost
+        assert pair.rig.take(other) == []
+        assert pair.rig.settle(worker, deliveries, Succeeded(b"v")) == ["ok"]
+        pair.ahead += 11
+        assert pair.rig.take(other) == []
+        assert pair.post.waiting() == []
+        pair.rig.put()
+        assert len(pair.rig.take(worker)) == 1
+
+    def test_who_waits_hears_that_the_connection_is_new(self, pair: Pair) -> None:
+        worker = pair.rig.worker()
+        waiting = Aside(worker.claim, ["default"], 1, 30)
+        worker._carried.break_down()  # type: ignore[attr-defined]
+        worker.beat()
+        assert list(waiting.answer()) == []
+        (id_,) = pair.rig.put()
+        assert [d.id for d in pair.rig.take(worker)] == [id_]
+
+    def test_who_lost_its_lease_gives_its_messages_back(self, pair: Pair) -> None:
+        (id_,) = pair.rig.put()
+        worker = pair.rig.worker()
+        deliveries = pair.rig.take(worker)
+        worker._kept.abandon()  # type: ignore[attr-defined]
+        pair.rig.recover()
+        assert worker.beat().lost
+        assert worker.beat().lost
+        assert pair.rig.take(worker) == []
+        assert pair.rig.settle(worker, deliveries) == ["gone"]
+        assert [(d.id, d.losses) for d in pair.taken()] == [(id_, 1)]
+
+    def test_a_dead_worker_s_job_is_back_before_the_keeper_has_noticed(self, pair: Pair) -> None:
+        (id_,) = pair.rig.put()
+        worker = pair.rig.worker()
+        pair.rig.take(worker)
+        pair.rig.kill(worker)
+        Carrier(pair.post).sweep()
+        assert [(d.id, d.losses) for d in pair.taken()] == [(id_, 1)]
+
+    def test_a_refused_outcome_keeps_its_message(self, pair: Pair) -> None:
+        """The keeper took the job back; it must not wait until its message is missed."""
+        (id_,) = pair.rig.put()
+        worker = pair.rig.worker()
+        deliveries = pair.rig.take(worker)
+        worker._kept.abandon()  # type: ignore[attr-defined]
+        pair.rig.recover()
+        assert pair.rig.settle(worker, deliveries) == ["gone"]
+        assert pair.post.waiting() == [id_]
+
+    def test_a_session_that_the_carrier_refuses_leaves_none(self, pair: Pair) -> None:
+        pair.carrier.fail("consumer")
+        with pytest.raises(BrokerUnavailable):
+            pair.rig.worker()
+        assert pair.rig.browse.workers() == []
+
+
+class TestMessagesThatMustNotRun:
+    def test_a_job_cancelled_long_before_it_is_due(self, pair: Pair) -> None:
+        (id_,) = pair.rig.put(delay=86_400.0)
+        pair.rig.control.cancel([id_])
+        pair.ahead += 2 * 3600
+        pair.rig.broker.sweep()
+        assert pair.state(id_) is None
+        pair.ahead += 86_400
+        assert pair.taken() == []
+        assert pair.post.waiting() == []
+
+    def test_a_job_cancelled_while_no_worker_was_there(self, pair: Pair) -> None:
+        (id_,) = pair.rig.put()
+        pair.rig.control.cancel([id_])
+        pair.ahead += 10 * 86_400
+        pair.rig.broker.sweep()
+        assert pair.taken() == []
+
+    @pytest.mark.parametrize("delay", [10.0, 86_400.0])
+    def test_a_purged_job_that_was_not_due(self, pair: Pair, delay: float) -> None:
+        pair.rig.put(delay=delay)
+        assert pair.rig.broker.purge("default") == 1
+        pair.ahead += delay + 1
+        pair.rig.broker.sweep()
+        assert pair.taken() == []
+
+    def test_a_purge_reaches_both(self, pair: Pair) -> None:
+        pair.rig.put(3)
+        (other,) = pair.rig.put(queue="other")
+        assert pair.rig.broker.purge("default") == 3
+        assert pair.post.waiting() == [other]
+
+    def test_others_are_not_looked_for(self, pair: Pair) -> None:
+        """An old message of a job that is unknown, and was never cancelled, runs."""
+        (id_,) = pair.rig.put()
+        pair.jobs.jobs.clear()
+        pair.ahead += 86_400
+        assert [d.id for d in pair.taken()] == [id_]
+
+
+class TestNames:
+    def test_who_has_the_keeper_as_broker_sees_none_of_it(self, pair: Pair) -> None:
+        alone = wire(pair.jobs)
+        pair.rig.put(2)
+        assert alone.broker.consumer(WorkerInfo(id="w", name="w")).claim(["default"], 10, 0) == []
+        assert alone.broker.purge("default") == 0
+
+    def test_and_the_pair_sees_nothing_of_theirs(self, pair: Pair) -> None:
+        alone = wire(pair.jobs)
+        alone.broker.publish([pair.rig.job(), pair.rig.job(queue="theirs")])
+        alone.broker.consumer(WorkerInfo(id="w", name="theirs", queues=("default",)))
+        ours = pair.rig.put(3)
+        pair.rig.worker(queues=("default", "q"), name="ours")
+        assert {q: c.ready for q, c in pair.rig.broker.counts().items()} == {"default": 3}
+        assert [v.id for v in pair.rig.browse.jobs(JobFilter(), limit=2)] == sorted(ours, reverse=True)[:2]
+        assert {v.queue for v in pair.rig.browse.jobs(JobFilter())} == {"default"}
+        (theirs,) = alone.broker.publish([pair.rig.job()])
+        assert pair.rig.browse.job(theirs.id) is None
+        assert [(w.name, w.queues) for w in pair.rig.browse.workers()] == [("ours", ("default", "q"))]
+        assert pair.taken("theirs") == []
+
+    def test_two_carriers_with_one_keeper(self, pair: Pair) -> None:
+        other = pair.other_app("elsewhere", Post(pair.clock))
+        (ours,), (theirs,) = pair.rig.put(key="k"), other.put(key="k")
+        assert [d.id for d in pair.taken()] == [ours]
+        assert [d.id for d in other.take(other.worker())] == [theirs]
+        other.close()
+
+
+class TestRevivals:
+    def test_a_revived_job_gets_a_message(self, pair: Pair) -> None:
+        (id_,) = pair.rig.put()
+        pair.rig.run(pair.rig.worker(), Dead("failed"))
+        assert list(pair.rig.control.revive([id_])) == [True]
+        assert pair.post.waiting() == [id_]
+
+    def test_or_later_if_the_carrier_is_away(self, pair: Pair) -> None:
+        (id_,) = pair.rig.put()
+        pair.rig.run(pair.rig.worker(), Dead("failed"))
+        pair.carrier.fail("publish")
+        assert list(pair.rig.control.revive([id_])) == [True]
+        assert pair.taken() == []
+        pair.until_missed()
+        assert [d.id for d in pair.taken()] == [id_]
+
+
+def test_it_says_what_it_is(pair: Pair) -> None:
+    described = pair.rig.broker.describe()
+    assert (described.engine, described.level) == ("post", "volatile")
+    assert described.durability == (
+        "Messages are in memory. Each job is also a row in memory://: whichever of the two is lost, the other brings its jobs back."
+    )
+    assert described.results.startswith("memory:// (memory; volatile: ")
+
+
+def test_not_every_engine_can_keep_jobs() -> None:
+    with pytest.raises(MissingRole, match="use redis://, postgresql:// or sqlite:///"):
+        tracked(Post(time.time).connect(), Backend(wire(Store()).broker), "post")
+
+
+def _die_before_the_acknowledgement(pair: Pair, worker: Consumer, deliveries: list[Delivery], outcome: AnyOutcome) -> None:
+    pair.carrier.fail("settle")
+    assert pair.rig.settle(worker, deliveries, outcome) == ["ok"]
+    pair.rig.kill(worker)
+    pair.rig.recover()
+    pair.ahead += 1
