@@ -399,10 +399,15 @@ class Tidewheel:
         """The role that cancels and revives jobs. Raises `MissingRole`."""
         return self._control("cancel or revive")
 
-    def _role(self, role: R | None, what: str, who: str = "sqlite://") -> R:
-        if role is None:
-            raise MissingRole(f"{backends.mask(self.url)} cannot {what}; a {who} broker can")
-        return role
+    def _role(self, role: R | None, what: str, who: str = "") -> R:
+        if role is not None:
+            return role
+        broker = backends.mask(self.url)
+        if who:
+            raise MissingRole(f"{broker} cannot {what}; a {who} broker can")
+        raise MissingRole(
+            f'{broker} alone cannot {what}: give it a place for that, as Tidewheel(…, results="redis://…", "postgresql://…" or "sqlite:///…")'
+        )
 
     def _forget_connections(self) -> None:
         """In a forked child: drop what belongs to the parent, without closing it."""

@@ -99,6 +99,8 @@ class Description(msgspec.Struct, frozen=True, kw_only=True):
     """Without passwords."""
     durability: str
     """One sentence: what survives what."""
+    delivery: str = ""
+    """How often a job may run, and when one runs again whose worker was killed."""
     level: Literal["volatile", "process", "power loss", "replicated"]
     notes: tuple[str, ...] = ()
     """Warnings, each with its mend."""
@@ -435,3 +437,5 @@ class Backend:
     transactions: Transactions | None = None
     migrations: Migrations | None = None
     tracker: Tracker | None = None
+    carrier: Broker | None = None
+    """The same broker for one whose jobs a `tracker` of another engine keeps: it takes what `broker` refuses because it cannot look jobs up."""

@@ -106,6 +106,12 @@ def test_an_id_of_ones_own(app: Celery, task: Any, working: Working) -> None:
         task.apply_async(task_id="no good id")
 
 
+def test_an_id_that_postgresql_could_not_keep_is_refused_before_anything_is_sent() -> None:
+    app = Celery(broker="postgresql://nowhere.invalid/site")
+    with pytest.raises(ImproperlyConfigured, match="UUIDs"):
+        app.send_task("elsewhere.task", task_id="order-17")
+
+
 def test_limits_of_the_call(app: Celery, task: Any) -> None:
     view = stored(app, task.apply_async(time_limit=5, soft_time_limit=3))
     assert '"time_limit":5' in view.headers["tidewheel-options"]

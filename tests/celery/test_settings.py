@@ -215,9 +215,7 @@ def test_a_time_zone_that_is_none() -> None:
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"broker_url": "amqp://guest:secret@localhost//"}, "RabbitMQ is no broker"),
-        ({"broker_url": "pyamqp://"}, "RabbitMQ is no broker"),
-        ({"broker_url": "sqs://"}, "Amazon SQS is no broker"),
+        ({"broker_url": "sqs://key:secret@"}, "Amazon SQS is no broker"),
         ({"broker_url": "sqla+sqlite:///x.db"}, "SQLAlchemy is no broker"),
         ({"broker_url": "sentinel://localhost:26379"}, "Redis Sentinel is no broker"),
         ({"broker_url": "localhost"}, "expected a URL"),
@@ -251,6 +249,11 @@ def test_an_unknown_broker_is_named_by_the_core() -> None:
         ("redis+socket:///run/redis.sock?virtual_host=3", "unix:///run/redis.sock?db=3"),
         ("redis://a:1/0;redis://b:1/0", "redis://a:1/0"),
         (["redis://a:1/0"], "redis://a:1/0"),
+        ("amqp://guest:guest@localhost//", "amqp://guest:guest@localhost/%2F"),
+        ("pyamqp://guest@localhost//shop", "amqp://guest@localhost/%2Fshop"),
+        ("amqp://localhost:5672/shop?heartbeat=30", "amqp://localhost:5672/shop?heartbeat=30"),
+        ("librabbitmq://", "amqp://"),
+        ("postgresql://localhost/site", "postgresql://localhost/site"),
     ],
 )
 def test_brokers_in_kombus_words(given: Any, expected: str) -> None:
@@ -262,6 +265,9 @@ def test_tls() -> None:
     app = Celery(broker="redis://a:1/0")
     app.conf.broker_use_ssl = {"ssl_cert_reqs": "required"}
     assert app.native.url == "rediss://a:1/0"
+    app = Celery(broker="amqp://a//")
+    app.conf.broker_use_ssl = {"ca_certs": "/etc/ca.pem", "certfile": "/etc/me.pem", "keyfile": "/etc/me.key"}
+    assert app.native.url == "amqps://a/%2F?ca=%2Fetc%2Fca.pem&cert=%2Fetc%2Fme.pem&key=%2Fetc%2Fme.key"
 
 
 @pytest.mark.parametrize(
@@ -287,6 +293,18 @@ def test_results_in_another_database() -> None:
     assert (app.native.url, app.native.results_url) == ("redis://127.0.0.1:6379/8", "redis://127.0.0.1:6379/9")
     app.conf.result_backend = "redis://127.0.0.1:6379/8"
     assert app.native.results_url is None
+
+
+@pytest.mark.parametrize("backend", ["rpc://", "amqp://", "django-db", "file:///tmp/x"])
+def test_rabbitmq_alone_keeps_no_results(backend: str, caplog: pytest.LogCaptureFixture) -> None:
+    app = Celery(broker="amqp://localhost//", backend=backend)
+    assert app.native.results_url is None
+    assert "no results are kept" in caplog.text
+
+
+def test_results_in_a_database_that_celery_reaches_by_sqlalchemy() -> None:
+    app = Celery(broker="amqp://localhost//", backend="db+postgresql+psycopg2://me:secret@db/site")
+    assert app.native.results_url == "postgresql://me:secret@db/site"
 
 
 def test_changing_a_setting_later_counts(app: Celery) -> None:

@@ -206,10 +206,10 @@ def test_queues_of_a_worker(workplace: Workplace, proj: Any) -> None:
 
 
 def test_an_app_that_cannot_be_is_explained(workplace: Workplace) -> None:
-    workplace.write("wrong.py", "from tidewheel.celery import Celery\napp = Celery(broker='amqp://guest:secret@localhost//')\n")
+    workplace.write("wrong.py", "from tidewheel.celery import Celery\napp = Celery(broker='sqs://guest:secret@')\n")
     log = workplace.worker("wrong", ready=False)
     assert workplace.workers[-1].wait(30) != 0
-    assert "RabbitMQ is no broker of Tidewheel's at present" in log.read_text()
+    assert "Amazon SQS is no broker of Tidewheel's at present" in log.read_text()
     assert "secret" not in log.read_text()
     assert "Traceback" not in log.read_text(), "one sentence for who has to act"
 

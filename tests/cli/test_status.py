@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import pytest
 from cli_rig import Rig
+
+from tidewheel.backends import memory
+from tidewheel.contract import Backend
 
 
 def test_queues_workers_and_the_broker(rig: Rig) -> None:
@@ -27,6 +31,7 @@ def test_json(rig: Rig) -> None:
     assert found["broker"] == {
         "engine": "memory", "version": "", "url": rig.url, "level": "volatile",
         "durability": "Jobs live in this process only and end with it.",
+        "delivery": "At least once, and one outcome is accepted.", "cannot": [],
         "notes": ["Other processes do not see these jobs: use sqlite:///tidewheel.db to keep them."], "results": None,
     }  # fmt: skip
     oldest = found["queues"][0].pop("oldest_seconds")
@@ -41,6 +46,17 @@ def test_json(rig: Rig) -> None:
         "name", "id", "host", "pid", "queues", "pool", "concurrency", "running", "started", "seen", "version",
     }  # fmt: skip
     assert found["problems"] == []
+
+
+def test_what_a_broker_cannot_do_alone_is_said_with_its_mend(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    backend = rig.app.backend
+    monkeypatch.setattr(memory, "connect", lambda url: Backend(backend.broker, browse=backend.browse))
+    text = rig("status").output
+    assert "cannot      keep results, cancel jobs: give it a store for that" in text
+    assert rig.json("status")["broker"]["cannot"] == ["keep results", "cancel jobs"]
+    (finding,) = [f for f in rig.json("doctor")["findings"] if f["check"] == "roles"]
+    assert finding["level"] == "warning"
+    assert "results=" in finding["fix"]
 
 
 def test_jobs_that_nobody_will_run_are_pointed_out(rig: Rig) -> None:

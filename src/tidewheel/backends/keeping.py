@@ -21,6 +21,11 @@ SILENCE = 1.5
 """Beats that a worker must have missed before a carrier's word that it is dead is believed."""
 
 
+def delivery(lease: float, beat: float) -> str:
+    """For `Description`: what an engine promises whose workers keep a lease."""
+    return f"At least once, and one outcome is accepted. A killed worker's jobs run again after {lease:g} to {lease + 2 * beat:g} seconds."
+
+
 def visible(ttl: float) -> float:
     """Seconds after its end for which `records` answers for a job. Without a time to live: the bare fact, as long as duplicates matter."""
     return ttl if ttl > 0 else DUPLICATES

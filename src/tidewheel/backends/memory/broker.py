@@ -71,6 +71,7 @@ class Broker:
         return Description(
             engine="memory", version="", url=f"memory://{self._store.name}", level="volatile",
             durability="Jobs live in this process only and end with it.",
+            delivery="At least once, and one outcome is accepted.",
             notes=("Other processes do not see these jobs: use sqlite:///tidewheel.db to keep them.",),
         )  # fmt: skip
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from tidewheel.backends.keeping import delivery
 from tidewheel.backends.redis.store import Store
 from tidewheel.contract import Description
 from tidewheel.errors import BrokerError
@@ -49,7 +50,7 @@ def describe(store: Store) -> Description:
         sentence = "A restart of Redis loses everything: it neither logs nor takes snapshots."
     return Description(
         engine="redis", version=info.get("valkey_version") or info.get("redis_version", ""), url=store.address.url,
-        durability=sentence, level=level, notes=tuple(notes),
+        durability=sentence, level=level, notes=tuple(notes), delivery=delivery(store.address.lease, store.address.beat),
     )  # fmt: skip
 
 

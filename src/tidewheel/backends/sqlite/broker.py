@@ -150,6 +150,7 @@ class Broker:
                 "What was accepted survives the end of any process, not that of the machine." if volatile else
                 "What was accepted survives the end of any process and a power cut (each publication and each outcome is synced)."
             ),
+            delivery="At least once, and one outcome is accepted. A killed worker's jobs run again after about a second.",
             notes=tuple(notes),
         )  # fmt: skip
 

@@ -7,6 +7,7 @@ import socket
 from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone, tzinfo
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import msgspec
 
@@ -22,6 +23,7 @@ from tidewheel.task import Call
 from tidewheel.task import Task as NativeTask
 
 if TYPE_CHECKING:
+    from tidewheel.app import Tidewheel
     from tidewheel.celery.app.application import Celery
 
 __all__ = ["prepare", "publish"]
@@ -61,7 +63,7 @@ def _prepared(app: Celery, name: str, args: Any, kwargs: Any, options: dict[str,
             raise NotSupported(f"{name}: {option}= is not there yet, for there are no {plural} yet")
     args, kwargs = list(args or ()), dict(kwargs or {})
     queue, options = app.router.route(options, options.get("route_name") or name, args, kwargs, options.get("task_type"))
-    task_id = checked_id(options.get("task_id"))
+    task_id = checked_id(options.get("task_id"), app.native)
     links, errors = listed(options.get("link")), listed(options.get("link_error"))
     headers = {**(options.get("headers") or {}), **{k: v for k, v in options.items() if k not in KNOWN}}
     told: dict[str, Any] | None = None
@@ -106,13 +108,24 @@ def _unknown(*args: Any, **kwargs: Any) -> Any:
     """Stands for a task that this process does not know."""
 
 
-def checked_id(task_id: Any) -> str:
+def checked_id(task_id: Any, native: Tidewheel) -> str:
     if task_id is None:
         return job_id()
     text = str(task_id)
     if not NAME.fullmatch(text):
         raise ImproperlyConfigured(f"task_id={task_id!r}: expected 1 to 128 letters, digits and any of _ . : -")
+    if any(url is not None and url.startswith("postgres") for url in (native.url, native.results_url)) and not _is_uuid(text):
+        raise ImproperlyConfigured(
+            f"task_id={task_id!r}: PostgreSQL keeps ids as UUIDs; make one of it, as str(uuid.uuid5(uuid.NAMESPACE_URL, {text!r}))"
+        )
     return text
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        return str(UUID(text)) == text
+    except ValueError:
+        return False
 
 
 def _parent() -> Any:

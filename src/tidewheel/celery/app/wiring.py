@@ -6,6 +6,7 @@ import logging
 import re
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 from tidewheel.app import Tidewheel
 from tidewheel.celery.app.running import job_function
@@ -34,16 +35,18 @@ AS_OFTEN_AS_ASKED = Retry(10_000, on=())
 NEVER_EXPIRES = 10 * 365 * 86_400.0
 
 OTHER_BROKERS = {
-    "amqp": "RabbitMQ", "amqps": "RabbitMQ", "pyamqp": "RabbitMQ", "librabbitmq": "RabbitMQ", "sentinel": "Redis Sentinel",
+    "sentinel": "Redis Sentinel",
     "sqs": "Amazon SQS", "filesystem": "the file system", "sqla": "SQLAlchemy", "db": "SQLAlchemy", "django": "the Django ORM",
     "mongodb": "MongoDB", "zookeeper": "ZooKeeper", "consul": "Consul", "etcd": "etcd", "kafka": "Kafka", "confluentkafka": "Kafka",
     "gcpubsub": "Google Pub/Sub", "azureservicebus": "Azure Service Bus", "azurestoragequeues": "Azure Storage Queues", "pyro": "Pyro",
     "qpid": "Qpid", "slmq": "SoftLayer MQ",
 }  # fmt: skip
-INSTEAD = "use redis://host:6379/0, or sqlite:///tidewheel.db for which no server is needed"
+INSTEAD = "use redis://host:6379/0, amqp://host, postgresql://host/database, or sqlite:///tidewheel.db for which no server is needed"
+RABBITMQ = {"amqp": "amqp", "pyamqp": "amqp", "librabbitmq": "amqp", "amqps": "amqps"}
+"""Kombu's names of it, and ours."""
 
 OTHER_STORES = {
-    "rpc": "replies go through the broker anyway", "amqp": "replies go through the broker anyway",
+    "amqp": "replies go through the broker anyway",
     "django-db": "the table of django_celery_results is not written", "django-cache": "Django's cache is not used",
     "cache": "a cache is not used",
     "db": "the tables of SQLAlchemy are not written", "database": "the tables of SQLAlchemy are not written",
@@ -107,11 +110,27 @@ def checked_url(setting: str, url: str, *, use_ssl: Any = False) -> str:
         raise ImproperlyConfigured(f"{setting} {without_password(url)!r}: {what} is no broker of Tidewheel's at present; {INSTEAD}")
     if not rest.startswith("://"):
         raise ImproperlyConfigured(f"{setting} {without_password(url)!r}: expected a URL; {INSTEAD}")
+    if scheme in RABBITMQ:
+        return rabbitmq_url(RABBITMQ[scheme], rest, use_ssl)
     if scheme == "redis+socket":
         return "unix" + re.sub(r"([?&])virtual_host=", r"\1db=", rest)
     if use_ssl and scheme == "redis":
         return "rediss" + rest
     return url
+
+
+def rabbitmq_url(scheme: str, rest: str, use_ssl: Any) -> str:
+    """Kombu writes the vhost `/` as a second slash, and TLS as a setting."""
+    found = re.fullmatch(r"://([^/?]*)(?:/([^?]*))?(\?.*)?", rest)
+    host, vhost, query = found.groups() if found else (rest.removeprefix("://"), "", "")
+    query = query or ""
+    if use_ssl:
+        scheme = "amqps"
+        files = {"ca_certs": "ca", "certfile": "cert", "keyfile": "key"}
+        given = {ours: use_ssl[theirs] for theirs, ours in files.items() if isinstance(use_ssl, dict) and use_ssl.get(theirs)}
+        if given:
+            query = f"{query}{'&' if query else '?'}{urlencode(given)}"
+    return f"{scheme}://{host}" + ("/" + vhost.replace("/", "%2F") if vhost else "") + query
 
 
 def results_url(backend: Any, broker: str | None) -> tuple[str | None, str]:
@@ -121,8 +140,17 @@ def results_url(backend: Any, broker: str | None) -> tuple[str | None, str]:
     if not isinstance(backend, str):
         raise ImproperlyConfigured(f"result_backend={backend!r}: expected a URL; backend classes of your own are not there")
     scheme = re.split(r"[:+]", backend, maxsplit=1)[0].lower()
-    if scheme in ("disabled", "rpc"):
+    alone = broker is not None and broker.startswith("amqp")
+    if backend.startswith("db+postgresql"):
+        # Not SQLAlchemy's tables, but in the same database, where they are looked for.
+        return re.sub(r"^db\+postgresql(\+\w+)?:", "postgresql:", backend), ""
+    if scheme == "disabled" or (scheme == "rpc" and not alone):
         return None, ""
+    if alone and (scheme == "rpc" or scheme in OTHER_STORES):
+        return None, (
+            f"result_backend {without_password(backend)!r}: no results are kept, for RabbitMQ alone keeps none and "
+            f"{OTHER_STORES.get(scheme, 'replies do not go through it')}; name redis://…, postgresql://… or sqlite:///results.db"
+        )
     if scheme in OTHER_STORES:
         return None, f"result_backend {without_password(backend)!r}: results stay with the broker; {OTHER_STORES[scheme]}"
     if "://" not in backend:

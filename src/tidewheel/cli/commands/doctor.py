@@ -11,6 +11,7 @@ import click
 from tidewheel.cli.checks import Finding, ok, problem, warning
 from tidewheel.cli.checks.jobs import jobs
 from tidewheel.cli.checks.machine import clock, versions
+from tidewheel.cli.commands.status import STORE, missing
 from tidewheel.cli.failures import UNHEALTHY, explained
 from tidewheel.cli.output import terminal_width, write_object
 from tidewheel.cli.root import Command
@@ -104,6 +105,12 @@ def _broker(app: Tidewheel) -> tuple[Backend | None, list[Finding]]:
         if told.level != "volatile"
         else warning("durability", kept, "use a broker that keeps jobs, such as sqlite:///tidewheel.db"),
     ]
+    if told.delivery:
+        found.append(ok("delivery", told.delivery))
+    if told.results:
+        found.append(ok("results", told.results))
+    if lacks := missing(backend):
+        found.append(warning("roles", f"this broker cannot {', '.join(lacks)}", STORE))
     found += [warning("broker", note, "") for note in told.notes]  # a note names its mend itself
     return backend, found
 

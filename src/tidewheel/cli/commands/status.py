@@ -16,7 +16,7 @@ from tidewheel.cli.words import age, count, iso
 from tidewheel.observe.text import escape
 
 if TYPE_CHECKING:
-    from tidewheel.contract import Counts, WorkerInfo
+    from tidewheel.contract import Backend, Counts, WorkerInfo
 
 
 @click.command("status", cls=Command)
@@ -33,7 +33,8 @@ def command(session: Session) -> None:
     item: dict[str, Any] = {
         "broker": {
             "engine": broker.engine, "version": broker.version, "url": broker.url, "level": broker.level,
-            "durability": broker.durability, "notes": list(broker.notes), "results": broker.results or None,
+            "durability": broker.durability, "delivery": broker.delivery or None, "cannot": missing(app.backend),
+            "notes": list(broker.notes), "results": broker.results or None,
         },
         "queues": queues,
         "workers": None if workers is None else [_worker(w) for w in sorted(workers, key=lambda w: w.name)],
@@ -70,6 +71,15 @@ def unserved(queues: Sequence[Mapping[str, Any]]) -> list[str]:
     ]
 
 
+STORE = 'give it a store for that, as Tidewheel(…, results="redis://…", "postgresql://…" or "sqlite:///…")'
+
+
+def missing(backend: Backend) -> list[str]:
+    """What this broker cannot do without a store."""
+    roles = {"keep results": backend.results, "cancel jobs": backend.control, "list jobs": backend.browse}
+    return [what for what, role in roles.items() if role is None]
+
+
 def _worker(worker: WorkerInfo) -> dict[str, Any]:
     return {
         "name": worker.name, "id": worker.id, "host": worker.host, "pid": worker.pid, "queues": list(worker.queues), "pool": worker.pool,
@@ -99,7 +109,9 @@ def _page(item: Mapping[str, Any], now: float, workers: Sequence[WorkerInfo] | N
     lines = [
         f"broker      {escape(broker['url'])} ({escape(broker['engine'] + ' ' + broker['version'])})",
         _wrapped("durability", f"{broker['level']}: {broker['durability']}"),
+        *([_wrapped("delivery", broker["delivery"])] if broker["delivery"] else []),
         *([_wrapped("results", broker["results"])] if broker["results"] else []),
+        *([_wrapped("cannot", f"{', '.join(broker['cannot'])}: {STORE}")] if broker["cannot"] else []),
         *(click.style(_wrapped("note", note), fg="yellow") for note in broker["notes"]),
         "",
         render(QUEUES, item["queues"], terminal_width()) if item["queues"] else "no queues yet: nothing was published",
