@@ -24,7 +24,7 @@ from tidewheel.core.outcome import AnyOutcome, Cancelled, Dead, Expired, Succeed
 
 __all__ = [
     "Archive", "Backend", "Beat", "Broadcaster", "Broker", "Browse", "CancelAnswer", "Consumer", "Control", "Counts", "Description",
-    "Final", "JobFilter", "Migration", "Migrations", "Progress", "Receipt", "Record", "ResultStore", "Settlement", "Swept", "Tracker",
+    "Final", "JobFilter", "Migration", "Migrations", "Progress", "Receipt", "Record", "ResultStore", "RunLimit", "Settlement", "Swept", "Tracker",
     "TrackingConsumer", "Transactions", "Verdict", "WorkerInfo",
 ]  # fmt: skip
 
@@ -90,6 +90,14 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds for which the oldest ready job has been able to start; None: no job is ready."""
 
 
+class RunLimit(msgspec.Struct, frozen=True):
+    """For how long a broker lets a worker keep a job."""
+
+    seconds: float
+    mend: str
+    """What makes it longer, in words that go on after "or": `raise consumer_timeout in …`."""
+
+
 class Description(msgspec.Struct, frozen=True, kw_only=True):
     """What this broker is and guarantees at its present settings, in words for `status`, the banner and `doctor`."""
 
@@ -104,6 +112,8 @@ class Description(msgspec.Struct, frozen=True, kw_only=True):
     level: Literal["volatile", "process", "power loss", "replicated"]
     notes: tuple[str, ...] = ()
     """Warnings, each with its mend."""
+    run_limit: RunLimit | None = None
+    """None: a job may take as long as it likes."""
     results: str = ""
     """Where results are kept and how safe they are there, if that is not with the broker."""
 

@@ -15,6 +15,7 @@ from tidewheel import events
 from tidewheel.contract import Backend, Description
 from tidewheel.errors import ConfigurationError
 from tidewheel.pools.patches import REMARKS, check
+from tidewheel.worker.admission import admitted
 from tidewheel.worker.crew import ForkCrew, InlineCrew, SpawnCrew
 from tidewheel.worker.frames import Manifest
 from tidewheel.worker.options import WorkerOptions
@@ -66,6 +67,8 @@ def run(
             log.warning(REMARKS[options.pool])
         backend = connect(url, options.results or manifest.results)
         backend.broker.open()
+        described = backend.broker.describe()
+        options = admitted(options, manifest, described.run_limit)
     except BaseException:
         crew.close()
         signals.restore()
@@ -73,7 +76,7 @@ def run(
     try:
         worker = Worker(options, backend, crew, manifest, emitter or events.Emitter())
         if announce is not None:
-            announce(manifest, backend.broker.describe(), worker)
+            announce(manifest, described, worker)
         worker.start()
         if isinstance(crew, InlineCrew):
             threading.Thread(target=_stop_when, args=(worker, signals), name="tidewheel-stop", daemon=True).start()

@@ -40,6 +40,14 @@ def work(n: int, seconds: float = 0.0) -> int:
     return n
 
 
+@app.task
+def paced(n: int) -> int:
+    """Takes as long as the environment of its worker says."""
+    note("start", n)
+    time.sleep(float(os.environ["PACE"]))
+    return n
+
+
 @app.task(context=True)
 def book(job: Context, n: int, seconds: float = 0.0, gate: str = "") -> int:
     """Writes a row in the transaction of its own acknowledgement."""
