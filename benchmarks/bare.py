@@ -8,14 +8,23 @@ import subprocess
 import sys
 from typing import Any
 
-import machine
 from cases import Rows, Size
-from services import Redis
+from services import Service
 from stage import HERE
+
+MODES = {
+    "redis": {"A": (("A", "enqueue"), ("A-bulk", "fill"), ("A-together", "fill-together")), "B": (("B-results", "drain"),)},
+    "postgres": {"A": (("A", "insert"), ("A-bulk", "unnest"), ("A-copy", "copy")), "B": (("B", "drain"),), "C": (("C", "latency"),)},
+    "rabbitmq": {"A": (("A", "confirmed"), ("A-bulk", "burst")), "B": (("B", "drain"),), "C": (("C", "latency"),)},
+}
+"""What each engine_*.py is asked for in a case, and under which name it is told."""
 
 
 def _answer(*command: object) -> dict[str, Any]:
-    answer: dict[str, Any] = json.loads(subprocess.run([*map(str, command)], check=True, capture_output=True, text=True).stdout)
+    done = subprocess.run([*map(str, command)], capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"the bare engine failed: {done.stderr[-1500:]}")
+    answer: dict[str, Any] = json.loads(done.stdout)
     return answer
 
 
@@ -31,17 +40,11 @@ def sqlite(case: str, root: pathlib.Path, size: Size) -> Rows:
         yield "B-synced", engine("drain-synced", "NORMAL", size.drain)
 
 
-def redis(case: str, server: Redis, venv: pathlib.Path, size: Size) -> Rows:
-    def engine(mode: str, number: int) -> dict[str, Any]:
-        server.command("FLUSHALL")
-        before = machine.cpu([server.process.pid])
-        row = _answer(venv / "bin/python", HERE / "engine_redis.py", server.url, mode, number)
-        return {**row, "redis_us": (machine.cpu([server.process.pid]) - before) / number * 1e6}
-
-    if case == "A":
-        yield "A", engine("enqueue", size.enqueue)
-        yield "A-bulk", engine("fill", size.bulk)
-        yield "A-together", engine("fill-together", size.bulk)
-    if case == "B":
-        drained = engine("drain", size.drain)
-        yield "B-results", {**drained, "redis_all_us": drained.pop("redis_us")}
+def served(case: str, server: Service, venv: pathlib.Path, size: Size) -> Rows:
+    """An engine that is a server, with the client that Tidewheel uses, too."""
+    for label, mode in MODES[server.name].get(case, ()):
+        number = size.enqueue if label == "A" else {"A": size.bulk, "B": size.drain, "C": size.paced}[case]
+        url, before = server.fresh(), server.cpu()
+        row = _answer(venv / "bin/python", HERE / f"engine_{server.name}.py", url, mode, number)
+        used = (server.cpu() - before) / number * 1e6
+        yield label, {**row, "broker_all_us" if case == "B" else "broker_us": used}

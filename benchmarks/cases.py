@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import machine
-from services import commands
 from stage import Stage, percentiles
 
 Rows = Iterator[tuple[str, dict[str, Any]]]
@@ -41,7 +40,18 @@ QUICK = Size(
 REDIS = Size(bulk=50_000, drain=50_000, later=1_000_000, beside=20_000, patience=90.0)
 """A drain of 20,000 would be over in half a second; dramatiq takes a worker for dead after 60 seconds."""
 REDIS_QUICK = replace(QUICK, bulk=20_000, drain=20_000, later=50_000, beside=10_000, idle=5.0)
-SIZES = {"sqlite": (Size(), QUICK), "redis": (REDIS, REDIS_QUICK)}
+POSTGRES = REDIS
+POSTGRES_QUICK = replace(REDIS_QUICK, bulk=10_000, drain=10_000)
+"""50,000 delayed jobs, too: more than pages of a small table, so that a scan would show."""
+RABBITMQ = replace(Size(), bulk=30_000, drain=30_000, later=100_000, beside=20_000)
+"""A connection that ends tells the server at once that its worker is dead."""
+RABBITMQ_QUICK = replace(QUICK, bulk=10_000, drain=10_000, beside=5000, idle=5.0, patience=10.0)
+SIZES = {
+    "sqlite": (Size(), QUICK),
+    "redis": (REDIS, REDIS_QUICK),
+    "postgres": (POSTGRES, POSTGRES_QUICK),
+    "rabbitmq": (RABBITMQ, RABBITMQ_QUICK),
+}
 
 
 def case_a(new: NewStage, size: Size) -> Rows:
@@ -53,10 +63,10 @@ def case_a(new: NewStage, size: Size) -> Rows:
 
 
 def published(s: Stage, *args: object) -> dict[str, Any]:
-    """What the producer answers, and the CPU of redis-server for each job."""
+    """What the producer answers, and the CPU of the broker's server for each job."""
     before = s.broker_cpu()
     row = s.produce(*args)
-    return row if before is None else {**row, "redis_us": ((s.broker_cpu() or 0.0) - before) / row["n"] * 1e6}
+    return row if before is None else {**row, "broker_us": ((s.broker_cpu() or 0.0) - before) / row["n"] * 1e6}
 
 
 def case_b(new: NewStage, size: Size) -> Rows:
@@ -68,24 +78,22 @@ def case_b(new: NewStage, size: Size) -> Rows:
             loaded = published(s, "bulk", "noop", 0, size.drain, size.cap)
             s.work()
             row = drained(s, loaded["n"], size)
-            if "redis_us" in row:
-                row["redis_all_us"] = row["redis_us"] + loaded["redis_us"]
+            if "broker_us" in row:
+                row["broker_all_us"] = row["broker_us"] + loaded["broker_us"]
             yield "B-results" if results else "B", row
 
 
 def drained(s: Stage, loaded: int, size: Size) -> dict[str, Any]:
-    """Wait for a drain; its rate, and the CPU for each job from the first one on: of the worker, of its main process, of redis-server."""
+    """Wait for a drain; its rate, and the CPU for each job from the first one on: of the worker, of its main process, of the broker."""
     s.wait(1, 60)
-    pids, n0, noise, began = s.pids(), s.marks.n_done(), machine.others(), time.monotonic()
-    all0, main0, redis0 = machine.cpu(pids), machine.cpu(s.roots), s.broker_cpu()
+    n0, noise, began = s.marks.n_done(), machine.others(), time.monotonic()
+    used, broker0 = machine.Use(s.roots), s.broker_cpu()
     complete = s.wait(loaded, size.cap * 1.5 + 2, stall=10)
     time.sleep(0.1)  # the last outcomes are still being written
     n = s.marks.n_done() - n0 or 1
-    redis = {} if redis0 is None else {"redis_us": ((s.broker_cpu() or 0.0) - redis0) / n * 1e6}
-    # A worker that replaces its processes takes their CPU away with them: then it is not known.
-    used = {"us": (machine.cpu(pids) - all0) / n * 1e6, "main_us": (machine.cpu(s.roots) - main0) / n * 1e6}
+    broker = {} if broker0 is None else {"broker_us": ((s.broker_cpu() or 0.0) - broker0) / n * 1e6}
     return {
-        **redis, **{name: us for name, us in used.items() if us > 0},
+        **broker, "us": used.tree() / n * 1e6, "main_us": used.main() / n * 1e6,
         "per_s": s.marks.n_done() / (max(s.marks.end) - s.first_start()), "n": s.marks.n_done(), "complete": complete,
         "twice": sum(r > 1 for r in s.marks.runs), "others": (machine.others() - noise) / (time.monotonic() - began),
     }  # fmt: skip
@@ -116,14 +124,14 @@ def case_e(new: NewStage, size: Size) -> Rows:
         s.wait(1, 30)
         time.sleep(5)
         pids = s.pids()
-        monitor = None if s.redis is None else s.redis.monitor()
+        counted = None if s.broker is None else s.broker.counting()
         cpu, woken, began = machine.cpu(pids), machine.wakeups(pids), time.monotonic()
         time.sleep(size.idle)
         took = time.monotonic() - began
-        redis = {} if monitor is None else {"commands": commands(monitor) / took}
+        cpu, woken = machine.cpu(pids) - cpu, machine.wakeups(pids) - woken
+        requests = {} if counted is None else {"requests": counted() / took}
         yield "E", {
-            **redis, "pss": machine.pss(pids), "processes": len(pids), "cpu": (machine.cpu(pids) - cpu) / took * 100,
-            "wakeups": (machine.wakeups(pids) - woken) / took,
+            **requests, "pss": machine.pss(pids), "processes": len(pids), "cpu": cpu / took * 100, "wakeups": woken / took,
         }  # fmt: skip
 
 

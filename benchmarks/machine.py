@@ -54,6 +54,27 @@ def ended_and_living(root: int) -> float:
     return total / TICK
 
 
+class Use:
+    """What worker processes use from now on, in seconds of CPU.
+
+    Their living threads are known to the nanosecond; a worker that replaces its processes takes their CPU away with them, and
+    then ticks of 10 ms, in which the kernel keeps it for the parent, have to do.
+    """
+
+    def __init__(self, roots: list[int]) -> None:
+        self._roots, self._tree = roots, tree(roots)
+        self._living, self._main, self._ended = cpu(self._tree), cpu(roots), self._all()
+
+    def tree(self) -> float:
+        return cpu(self._tree) - self._living if set(tree(self._roots)) == set(self._tree) else self._all() - self._ended
+
+    def main(self) -> float:
+        return cpu(self._roots) - self._main
+
+    def _all(self) -> float:
+        return sum(ended_and_living(root) for root in self._roots)
+
+
 def wakeups(pids: Iterable[int]) -> int:
     """How often the threads of these processes have gone to sleep, and so were woken."""
     total = 0

@@ -19,6 +19,9 @@ RESULTS = os.environ.get("BENCH_RESULTS") == "1"
 DATA = os.environ.get("BENCH_DATA", "")
 """A private folder of this measurement."""
 REDIS = os.environ.get("BENCH_REDIS", "")
+POSTGRES = os.environ.get("BENCH_POSTGRES", "")
+RABBITMQ = os.environ.get("BENCH_RABBITMQ", "")
+"""URLs of the servers that this variant has; empty otherwise."""
 
 monotonic = time.monotonic
 
@@ -73,12 +76,20 @@ def io(i: int) -> None:
     _sleep(i, 0.050)
 
 
-async def aio(i: int) -> None:
+async def _asleep(i: int, seconds: float) -> None:
     _start[i] = monotonic()
     _runs[i] += 1
-    await asyncio.sleep(0.050)
+    await asyncio.sleep(seconds)
     _end[i] = monotonic()
     _done[i] = 1
+
+
+async def awork(i: int) -> None:
+    await _asleep(i, 0.020)
+
+
+async def aio(i: int) -> None:
+    await _asleep(i, 0.050)
 
 
 BODIES = {"noop": noop, "work": work, "io": io}

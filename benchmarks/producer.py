@@ -83,7 +83,12 @@ def later(count: str, delay: str, cap: str) -> dict[str, Any]:
     return {"n": n, "per_s": n / max(1e-9, time.perf_counter() - started)}
 
 
-MODES = {"enqueue": enqueue, "bulk": bulk, "paced": paced, "roundtrip": roundtrip, "later": later}
+def setup() -> dict[str, Any]:
+    adapter.setup()
+    return {}
+
+
+MODES = {"setup": setup, "enqueue": enqueue, "bulk": bulk, "paced": paced, "roundtrip": roundtrip, "later": later}
 
 if __name__ == "__main__":
     print("\n" + json.dumps(MODES[sys.argv[1]](*sys.argv[2:])), flush=True)

@@ -21,15 +21,21 @@ import machine
 import report
 import venvs
 from cases import CASES, SIZES, Rows, Size
-from services import Redis
+from server_postgres import Postgres
+from server_rabbitmq import RabbitMQ
+from server_redis import Redis
+from services import Service
 from stage import Stage, Variant
+from table_postgres import POSTGRES
+from table_rabbitmq import RABBITMQ
 from table_redis import REDIS
 from table_sqlite import SQLITE
 
-ADAPTERS = ("tidewheel_", "celery_", "huey_", "dramatiq_", "wakaq_")
-TABLES = {table.engine: table for table in (SQLITE, REDIS)}
-QUICKLY = {"sqlite": "ABCDEFGHI", "redis": "ABCDEFHI"}
-"""The cases of a quick look; on Redis G takes a minute, because it is a lease that tells that a worker is dead."""
+ADAPTERS = ("tidewheel_", "celery_", "huey_", "dramatiq_", "wakaq_", "pgqueuer_")
+TABLES = {table.engine: table for table in (SQLITE, REDIS, POSTGRES, RABBITMQ)}
+SERVERS: dict[str, type[Service]] = {kind.name: kind for kind in (Redis, Postgres, RabbitMQ)}
+QUICKLY = {"sqlite": "ABCDEFGHI", "redis": "ABCDEFHI", "postgres": "ABCDEFHI", "rabbitmq": "ABCDEFGHI"}
+"""The cases of a quick look; on Redis and PostgreSQL G takes a minute, because it is a lease that tells that a worker is dead."""
 ONCE = "GH"
 """Cases that take a peer a minute or more; peers do them in the first repeat only."""
 
@@ -48,7 +54,8 @@ class Run:
         """`engine`: the bare one that is measured, too."""
         self.chosen, self.cases, self.repeat, self.size, self.engine, self.calm = chosen, cases, repeat, size, engine, calm
         self.rows: list[dict[str, Any]] = []
-        self.redis: Redis | None = None
+        self.servers: dict[str, Service] = {}
+        """Those that run; each is started when it is first needed."""
         self.out = venvs.ROOT / f"rows-{datetime.datetime.now():%Y%m%d-%H%M%S}.jsonl"
         self.data = venvs.ROOT / "data"
 
@@ -62,8 +69,8 @@ class Run:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        if self.redis is not None:
-            self.redis.stop()
+        for server in self.servers.values():
+            server.stop()
         if self.source is not None:
             shutil.rmtree(self.source, ignore_errors=True)
 
@@ -77,19 +84,19 @@ class Run:
                     if case in variant.cases and (variant.ours or repeat == 0 or case not in ONCE):
                         self._note(variant.name, self._case(case, variant))
 
-    def _server(self) -> Redis:
-        if self.redis is None:
-            self.redis = Redis(self.data)
-        return self.redis
+    def _server(self, name: str) -> Service:
+        if name not in self.servers:
+            self.servers[name] = SERVERS[name](self.data)
+        return self.servers[name]
 
     def _bare(self, case: str, engine: str) -> Rows:
         if engine == "sqlite":
             return bare.sqlite(case, self.data, self.size)
-        return bare.redis(case, self._server(), venvs.environment("tidewheel", []), self.size)
+        return bare.served(case, self._server(engine), venvs.environment("tidewheel", []), self.size)
 
     def _case(self, case: str, variant: Variant) -> Rows:
         def new(n: int, **how: Any) -> Stage:
-            return Stage(variant, self.data, self._server() if variant.needs_redis else None, n, **how)
+            return Stage(variant, self.data, [self._server(name) for name in variant.services], n, **how)
 
         return CASES[case](new, self.size)
 
@@ -120,7 +127,7 @@ def main() -> None:
     parser.add_argument("--cases", help="for example ABF (default: all)")
     parser.add_argument("--repeat", type=int, help="how often (3; with --quick 1)")
     parser.add_argument(
-        "--quick", action="store_true", help="a look in two or three minutes: small sizes, no huey, peers not in H, on Redis no G"
+        "--quick", action="store_true", help="a look of some minutes: small sizes, no huey, peers not in H, no G on Redis and PostgreSQL"
     )
     parser.add_argument(
         "--calm", type=float, default=0, metavar="S", help="before each measurement wait up to S seconds until others use little CPU"
@@ -128,7 +135,8 @@ def main() -> None:
     parser.add_argument("--docs", action="store_true", help="also put the table into docs/explanation/benchmarks.md")
     opt = parser.parse_args()
     table = TABLES[opt.engine]
-    only = opt.only.split(",") if opt.only else ["tidewheel", "engine", *(p for p in table.peers if not (opt.quick and p == "huey"))]
+    peers = [p.partition("-")[0] for p in table.peers if not (opt.quick and p == "huey")]
+    only = opt.only.split(",") if opt.only else ["tidewheel", "engine", *peers]
     cases = [c for c in CASES if c in (opt.cases or (QUICKLY[opt.engine] if opt.quick else "".join(CASES))).upper()]
     known = variants(opt.engine)
     chosen = [v for name, v in known.items() if name in only or name.partition("-")[0] in only]
@@ -146,7 +154,8 @@ def main() -> None:
     repeat, size = opt.repeat or (1 if opt.quick else 3), SIZES[opt.engine][opt.quick]
     with Run(chosen, cases, repeat, size, engine=opt.engine if "engine" in only else None, calm=opt.calm) as run:
         run.measure()
-        text = report.page(table, run.rows, run.chosen, minutes=(time.monotonic() - began) / 60)
+        servers = [server.version() for server in run.servers.values()]
+        text = report.page(table, run.rows, run.chosen, servers, minutes=(time.monotonic() - began) / 60)
     print("\n" + text)
     written = venvs.ROOT / f"results-{opt.engine}.md"
     written.write_text(text)

@@ -1,13 +1,22 @@
-"""A private redis-server: a free port of 127.0.0.1, a temporary folder, no persistence (as Celery's documentation runs it)."""
+"""What every server of a run has in common: private, on a free port of 127.0.0.1, in a temporary folder, stopped by its process id.
+
+One kind a file: `server_redis.py`, `server_postgres.py`, `server_rabbitmq.py`.
+"""
 
 from __future__ import annotations
 
+import abc
 import pathlib
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
+from typing import ClassVar
+
+import machine
 
 
 def free_port() -> int:
@@ -16,59 +25,74 @@ def free_port() -> int:
         return int(sock.getsockname()[1])
 
 
-class Redis:
+class Service(abc.ABC):
+    name: ClassVar[str]
+    """As in the variants' `services`; `BENCH_<NAME>` has the URL."""
+    told: ClassVar[str]
+    """As people call it."""
+    needs: ClassVar[str]
+    """What to install when it is not there."""
+    stop_signal: ClassVar[signal.Signals] = signal.SIGKILL
+    process: subprocess.Popen[bytes]
+
     def __init__(self, root: pathlib.Path) -> None:
-        if shutil.which("redis-server") is None:
-            raise SystemExit(
-                "this needs redis-server: apt-get install redis-server (on SQLite only Celery does: --only tidewheel,huey,engine)"
-            )
-        self.folder = tempfile.mkdtemp(prefix="redis-", dir=root)
+        if not self.installed():
+            raise SystemExit(f"this needs {self.told}: {self.needs}")
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix=f"{self.name}-", dir=root))
         self.port = free_port()
-        self.process = subprocess.Popen(
-            ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--dir", self.folder, "--save", "", "--appendonly", "no"],
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-        )  # fmt: skip
-        self.url = f"redis://127.0.0.1:{self.port}/0"
-        for _ in range(200):
-            try:
-                self.command("PING")
-                return
-            except OSError:
-                time.sleep(0.05)
-        raise TimeoutError("redis-server does not answer")
+        try:
+            self._start()
+        except BaseException:
+            self.stop()
+            raise
 
-    def command(self, *words: str) -> str:
-        """One command over a plain socket: this process has no Redis client."""
-        with socket.create_connection(("127.0.0.1", self.port)) as sock:
-            sock.sendall(b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(w), w.encode()) for w in words))
-            answer = sock.makefile("rb")
-            head = answer.readline()
-            return answer.read(int(head[1:])).decode() if head[:1] == b"$" else head.decode()
+    @classmethod
+    @abc.abstractmethod
+    def installed(cls) -> bool: ...
 
-    def monitor(self) -> socket.socket:
-        """A connection on which the server tells every command from now on; for `commands`."""
-        sock = socket.create_connection(("127.0.0.1", self.port))
-        sock.sendall(b"MONITOR\r\n")
-        sock.recv(5, socket.MSG_WAITALL)  # +OK and the end of the line
-        return sock
+    @classmethod
+    @abc.abstractmethod
+    def version(cls) -> str: ...
 
-    def memory(self) -> int:
-        return int(self.command("INFO", "memory").partition("used_memory:")[2].split()[0])
+    @abc.abstractmethod
+    def _start(self) -> None:
+        """Set `process`, and return when the server answers."""
+
+    @abc.abstractmethod
+    def fresh(self) -> str:
+        """An empty one; its URL."""
+
+    @abc.abstractmethod
+    def stored(self) -> int:
+        """Bytes that it holds."""
+
+    def cpu(self) -> float:
+        """Seconds of CPU that it has used."""
+        return machine.cpu(machine.tree([self.process.pid]))
+
+    def counting(self) -> Callable[[], int] | None:
+        """From now on; to be called once, for how many requests clients have sent. None: cannot be told."""
+        return None
 
     def stop(self) -> None:
-        self.process.kill()
-        self.process.wait()
+        process: subprocess.Popen[bytes] | None = getattr(self, "process", None)
+        if process is not None:
+            process.send_signal(self.stop_signal)
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
         shutil.rmtree(self.folder, ignore_errors=True)
 
-
-def commands(monitor: socket.socket) -> int:
-    """How many commands clients have sent since `Redis.monitor`; what scripts call inside the server is not counted. Closes it."""
-    told = b""
-    with monitor:
-        monitor.setblocking(False)
-        try:
-            while more := monitor.recv(1 << 16):
-                told += more
-        except BlockingIOError:
-            pass
-    return sum(b" lua] " not in line[:60] for line in told.splitlines())
+    def _answering(self, ask: Callable[[], object], seconds: float) -> None:
+        """Wait until `ask` does not raise."""
+        end = time.monotonic() + seconds
+        while True:
+            try:
+                ask()
+                return
+            except (OSError, subprocess.CalledProcessError) as error:
+                if self.process.poll() is not None or time.monotonic() > end:
+                    raise TimeoutError(f"{self.told} does not answer: {error}") from error
+            time.sleep(0.05)

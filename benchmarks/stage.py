@@ -10,13 +10,13 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
 import machine
 from marks import Marks
-from services import Redis
+from services import Service
 
 HERE = pathlib.Path(__file__).resolve().parent
 
@@ -31,10 +31,13 @@ class Variant:
         self.note: str = settings["note"]
         self.engines: list[str] = settings["engines"].split()
         """In which tables it stands."""
-        self.needs_redis: bool = settings.get("redis", False)
+        self.services: list[str] = settings.get("services", "").split()
+        """The servers that it needs. The first is its broker, whose CPU and requests are counted."""
         self.results: bool = settings.get("results", True)
         self.patience: float = settings.get("patience", 0.0)
         """Seconds after which what a killed worker held is run again, and some."""
+        self.setup: bool = settings.get("setup", False)
+        """The adapter's `setup` is to be called once, before anything else (a schema)."""
         self.ours = name.startswith("tidewheel")
         self.venv = pathlib.Path()
         self.source: pathlib.Path | None = None
@@ -42,9 +45,10 @@ class Variant:
 
 class Stage:
     def __init__(
-        self, variant: Variant, root: pathlib.Path, redis: Redis | None, n: int, *, results: bool = False, drain: bool = False
+        self, variant: Variant, root: pathlib.Path, services: Sequence[Service], n: int, *, results: bool = False, drain: bool = False
     ) -> None:
-        self.variant, self.redis, self.n, self.drain = variant, redis, n, drain
+        self.variant, self.n, self.drain = variant, n, drain
+        self.broker = services[0] if services else None
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix=f"{variant.name}-", dir=root))
         self.data = self.folder / "data"
         self.data.mkdir()
@@ -59,9 +63,10 @@ class Stage:
             "BENCH_VARIANT": variant.name, "BENCH_ADAPTER": variant.adapter.__name__.rpartition(".")[2], "BENCH_RESULTS": str(int(results)),
             "BENCH_MARKS": str(self.folder / "marks"), "BENCH_N": str(n), "BENCH_DATA": str(self.data),
         }  # fmt: skip
-        if redis is not None:
-            redis.command("FLUSHALL")
-            self.env["BENCH_REDIS"] = redis.url
+        for service in services:
+            self.env[f"BENCH_{service.name.upper()}"] = service.fresh()
+        if variant.setup:
+            self.produce("setup")
 
     def __enter__(self) -> Stage:
         return self
@@ -147,13 +152,13 @@ class Stage:
         return percentiles([(m.start[i] - m.sent[i]) * 1e3 for i in range(first, first + count) if m.done[i]])
 
     def broker_cpu(self) -> float | None:
-        """Seconds of CPU that redis-server has used; None where there is none."""
-        return None if self.redis is None else machine.cpu([self.redis.process.pid])
+        """Seconds of CPU that the broker's server has used; None where there is none."""
+        return None if self.broker is None else self.broker.cpu()
 
     def stored(self) -> int:
         """Bytes that the broker holds."""
-        if self.redis is not None:
-            return self.redis.memory()
+        if self.broker is not None:
+            return self.broker.stored()
         return sum(f.stat().st_size for f in self.data.rglob("*") if f.is_file())
 
 

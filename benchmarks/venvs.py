@@ -37,7 +37,7 @@ def our_dependencies() -> list[str]:
     """Those of all installations, and of the extras that are measured."""
     project = tomllib.loads((HERE.parent / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    return [*project["dependencies"], *extras["redis"], *extras["gevent"]]
+    return [*project["dependencies"], *(p for extra in ("redis", "postgres", "rabbitmq", "gevent") for p in extras.get(extra, ()))]
 
 
 def snapshot() -> pathlib.Path:
@@ -48,19 +48,18 @@ def snapshot() -> pathlib.Path:
     return path
 
 
-TOLD = ("celery", "dramatiq", "gevent", "hiredis", "huey", "msgspec", "redis", "wakaq")
+TOLD = (
+    "aio-pika", "amqp", "amqpstorm", "asyncpg", "celery", "dramatiq", "gevent", "hiredis", "huey", "msgspec", "pamqp", "pgqueuer", "pika",
+    "psycopg", "redis", "uvloop", "wakaq",
+)  # fmt: skip
 """Packages whose versions are told."""
 
 
-def versions(names: list[str], *, server: bool) -> str:
-    """What the environments hold, and redis-server if it took part, as one line."""
+def versions(names: list[str]) -> list[str]:
+    """What these environments hold, each package once."""
     out = []
     for name in names:
         pip = ROOT / "venv" / name / "bin/pip"
         text = subprocess.run([pip, "list", "--format=json"], capture_output=True, text=True, env=QUIET).stdout
         out += [f"{p['name'].lower()} {p['version']}" for p in json.loads(text or "[]") if p["name"].lower() in TOLD]
-    redis = shutil.which("redis-server")
-    if redis and server:
-        text = subprocess.run([redis, "--version"], capture_output=True, text=True).stdout
-        out.append("redis-server " + text.partition("v=")[2].partition(" ")[0])
-    return ", ".join(dict.fromkeys(out))
+    return list(dict.fromkeys(out))

@@ -14,5 +14,12 @@ if [ "$(id -u)" != 0 ]; then
 fi
 echo "debian: installing ${missing[*]} for $what"
 export DEBIAN_FRONTEND=noninteractive
+# Tests start servers of their own: what a package brings must not be started as a service.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+    trap 'rm -f "$policy"' EXIT
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod +x "$policy"
+fi
 apt-get update -qq
 apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null

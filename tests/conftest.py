@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from pathlib import Path
 
@@ -16,8 +17,10 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 settings.register_profile("tidewheel", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("tidewheel")
 
-FAST = {"core", "wire", "api", "architecture", "celery", "contract", "observe", "redis", "sqlite"}
+FAST = {"core", "wire", "api", "architecture", "celery", "contract", "observe", "postgres", "rabbitmq", "redis", "sqlite"}
 """Folders whose tests start no worker; those marked `slow`, `kill` or `browser` are left out."""
+SERVER = {"postgres", "rabbitmq", "redis"}
+"""Folders whose tests start a server."""
 
 HERE = Path(__file__).parent
 
@@ -39,10 +42,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         folder = item.path.relative_to(HERE).parts[0] if item.path.is_relative_to(HERE) else ""
         if folder in FAST and not any(item.get_closest_marker(name) for name in ("slow", "kill", "browser")):
             item.add_marker(pytest.mark.fast)
+        if folder in SERVER:
+            item.add_marker(pytest.mark.server)
 
 
 @pytest.fixture(autouse=True)
 def _no_broker_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is set in the developer's shell must not decide where tests keep their jobs."""
-    for name in ("TIDEWHEEL_URL", "TIDEWHEEL_RESULTS", "TIDEWHEEL_REDIS_PASSWORD"):
+    libpq = [name for name in os.environ if name.startswith("PG")]  # what it takes where a URL says nothing
+    for name in ("TIDEWHEEL_URL", "TIDEWHEEL_RESULTS", "TIDEWHEEL_REDIS_PASSWORD", *libpq):
         monkeypatch.delenv(name, raising=False)

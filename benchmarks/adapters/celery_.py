@@ -1,22 +1,31 @@
-"""Celery on Redis, set for throughput: prefork, a large prefetch for the drain, no gossip, mingle or heartbeat."""
+"""Celery on Redis or RabbitMQ, set for throughput: prefork, a large prefetch for the drain, no gossip, mingle or heartbeat."""
 
-from marks import BODIES, REDIS, RESULTS, VARIANT
+from marks import BODIES, RABBITMQ, REDIS, RESULTS, VARIANT
 
 VENV, PACKAGES = "celery", ["celery[redis]", "hiredis", "gevent"]
 VARIANTS = {
     "celery": {
-        "engines": "sqlite redis", "cases": "A B C D E F G H", "redis": True,
+        "engines": "sqlite redis", "cases": "A B C D E F G H", "services": "redis",
         "note": "Redis, prefork -c 2, prefetch multiplier 64 in B and H"
     },
-    "celery-threads": {"engines": "sqlite redis", "cases": "I", "redis": True, "note": "-P threads -c 100"},
-    "celery-gevent": {"engines": "redis", "cases": "I", "redis": True, "note": "-P gevent -c 100"},
+    "celery-threads": {"engines": "sqlite redis", "cases": "I", "services": "redis", "note": "-P threads -c 100"},
+    "celery-gevent": {"engines": "redis", "cases": "I", "services": "redis", "note": "-P gevent -c 100"},
+    "celery-redis": {  # as a measure for tables in which it does not compete
+        "engines": "postgres", "cases": "A B C D", "services": "redis",
+        "note": "Redis, as a measure: prefork -c 2, prefetch multiplier 64 in B",
+    },
+    "celery-rabbitmq": {
+        "engines": "rabbitmq", "cases": "A B C D E F G H", "services": "rabbitmq redis",
+        "note": "publications are not confirmed (its default); results in Redis; prefork -c 2, prefetch multiplier 64 in B and H",
+    },
+    "celery-rabbitmq-threads": {"engines": "rabbitmq", "cases": "I", "services": "rabbitmq redis", "note": "-P threads -c 100"},
 }  # fmt: skip
 
 
 def worker(variant: str, drain: bool) -> list[str]:
     command = ["celery", "-A", "adapters.celery_", "worker", "-l", "WARNING", "--without-gossip", "--without-mingle", "--without-heartbeat"]
-    pool = variant.partition("-")[2]
-    if pool:
+    pool = variant.rpartition("-")[2]
+    if pool in ("threads", "gevent"):
         return [*command, "-P", pool, "-c", "100"]
     return [*command, "-P", "prefork", "-c", "2", *(["--prefetch-multiplier", "64"] if drain else [])]
 
@@ -24,7 +33,7 @@ def worker(variant: str, drain: bool) -> list[str]:
 if VARIANT:
     from celery import Celery
 
-    app = Celery("bench", broker=REDIS, backend=REDIS if RESULTS else None)
+    app = Celery("bench", broker=RABBITMQ or REDIS, backend=REDIS if RESULTS else None)
     app.conf.update(task_ignore_result=not RESULTS, broker_connection_retry_on_startup=True)
     TASKS = {name: app.task(name=name)(body) for name, body in BODIES.items()}
 

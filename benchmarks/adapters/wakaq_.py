@@ -5,7 +5,8 @@ from marks import BODIES, REDIS, VARIANT
 VENV, PACKAGES = "wakaq", ["wakaq", "hiredis"]
 VARIANTS = {
     "wakaq": {
-        "engines": "redis", "cases": "A B C E F G H", "redis": True, "results": False, "note": "concurrency 2 (processes); has no results"
+        "engines": "redis", "cases": "A B C E F G H", "services": "redis", "results": False,
+        "note": "concurrency 2 (processes); has no results",
     },
 }  # fmt: skip
 

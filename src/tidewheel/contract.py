@@ -13,7 +13,7 @@ same verb in two. No client handle may be used across a fork. The ten laws are i
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -23,9 +23,9 @@ from tidewheel.core.job import Delivery, Envelope, JobView, State, Token
 from tidewheel.core.outcome import AnyOutcome, Cancelled, Dead, Expired, Succeeded
 
 __all__ = [
-    "Archive", "Backend", "Beat", "Broadcaster", "Broker", "Browse", "CancelAnswer", "Consumer", "Control", "Counts", "Description",
-    "Final", "JobFilter", "Migration", "Migrations", "Progress", "Receipt", "Record", "ResultStore", "RunLimit", "Settlement", "Swept", "Tracker",
-    "TrackingConsumer", "Transactions", "Verdict", "WorkerInfo",
+    "Archive", "AsyncTransactions", "Backend", "Beat", "Broadcaster", "Broker", "Browse", "CancelAnswer", "Consumer", "Control", "Counts",
+    "Description", "Final", "JobFilter", "Migration", "Migrations", "Progress", "Receipt", "Record", "ResultStore", "RunLimit",
+    "Settlement", "Swept", "Tracker", "TrackingConsumer", "Transactions", "Verdict", "WorkerInfo",
 ]  # fmt: skip
 
 
@@ -380,6 +380,19 @@ class Transactions(Protocol):
         ...
 
 
+@runtime_checkable
+class AsyncTransactions(Protocol):
+    """`Transactions` that take connections of async drivers as well. Neither verb blocks the event loop."""
+
+    def abegin(self, connection: Any) -> AbstractAsyncContextManager[Any]:
+        """As `Transactions.begin`, for an async connection of the user's."""
+        ...
+
+    async def apublish(self, batch: Sequence[Envelope], connection: Any) -> Sequence[Receipt]:
+        """As `Transactions.publish`, for a connection of either kind."""
+        ...
+
+
 class Migration(msgspec.Struct, frozen=True):
     """One step of a schema."""
 
@@ -448,4 +461,4 @@ class Backend:
     migrations: Migrations | None = None
     tracker: Tracker | None = None
     carrier: Broker | None = None
-    """The same broker for one whose jobs a `tracker` of another engine keeps: it takes what `broker` refuses because it cannot look jobs up."""
+    """The same broker for one whose jobs another engine's `tracker` keeps: it takes what `broker` refuses, for it cannot look jobs up."""

@@ -29,7 +29,7 @@ class Post:
         return Backend(Carrier(self))
 
     def put(self, envelope: Envelope) -> Envelope:
-        message = replace(envelope, id=f"message {next(self._numbers)}", key=None)
+        message = replace(envelope, id=f"message {next(self._numbers)}")
         self.originals[message.id] = envelope
         return message
 
@@ -54,6 +54,7 @@ class Carrier:
         pass
 
     def publish(self, batch: Sequence[Envelope]) -> Sequence[Receipt]:
+        assert not any(envelope.key for envelope in batch)  # it cannot look whether one is taken
         self._broker.publish([self._post.put(envelope) for envelope in batch])
         return [Receipt(envelope.id) for envelope in batch]
 
@@ -109,8 +110,7 @@ class CarrierConsumer:
         return made
 
     def _made(self, tag: int, message: Delivery) -> Delivery:
-        original = self._post.originals[message.id]
-        envelope = replace(message.envelope, id=original.id, key=original.key)
+        envelope = replace(message.envelope, id=self._post.originals[message.id].id)
         return replace(message, envelope=envelope, token=Token(message.token.worker, tag))
 
     def owned(self) -> Sequence[Delivery]:

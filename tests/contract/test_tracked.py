@@ -6,29 +6,35 @@ import itertools
 import time
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 from carrier import Carrier, Post
 from msgspec.structs import replace
 from test_memory import MemoryHarness
+from test_sqlite import SQLiteHarness
 from tracked_harness import TrackedHarness, silence
 
+from tidewheel import backends
 from tidewheel.backends.memory import wire
 from tidewheel.backends.memory.store import Store
 from tidewheel.backends.tracked import tracked
+from tidewheel.backends.tracked.broker import Broker as TrackedBroker
+from tidewheel.backends.tracked.naming import Naming
 from tidewheel.contract import Backend, Consumer, JobFilter, Settlement, WorkerInfo
 from tidewheel.core.job import Delivery
 from tidewheel.core.outcome import Again, AnyOutcome, Cancelled, Dead, Succeeded
 from tidewheel.errors import BrokerFull, BrokerUnavailable, ConfigurationError, MissingRole, PublishUnknown
 from tidewheel.testing.conformance import *  # noqa: F403
 from tidewheel.testing.conformance import Harness, Rig
-from tidewheel.testing.conformance.harness import Aside
+from tidewheel.testing.conformance.harness import PROMPT, Aside
 
 
-@pytest.fixture
-def harness() -> Harness:
-    return TrackedHarness(MemoryHarness())
+@pytest.fixture(params=["memory", "sqlite"])
+def harness(request: pytest.FixtureRequest, tmp_path: Path) -> Harness:
+    """By keeper."""
+    return TrackedHarness(MemoryHarness() if request.param == "memory" else SQLiteHarness(tmp_path))
 
 
 class Pair:
@@ -121,7 +127,7 @@ class TestPublishingToBoth:
         ids = pair.rig.put(3)
         assert sorted(pair.post.waiting()) == sorted(pair.jobs.jobs) == ids
 
-    @pytest.mark.parametrize("error", [BrokerFull("disk alarm"), BrokerUnavailable("no"), ConfigurationError("too long")], ids=lambda e: type(e).__name__)
+    @pytest.mark.parametrize("error", [BrokerFull("disk alarm"), BrokerUnavailable("no"), ConfigurationError("too long")], ids=type)
     def test_what_the_carrier_refuses_leaves_nothing(self, pair: Pair, error: Exception) -> None:
         (before,) = pair.rig.put()
         pair.carrier.fail("publish", error=error)
@@ -493,12 +499,25 @@ class TestSessions:
         pair.rig.put()
         assert len(pair.rig.take(worker)) == 1
 
+    def test_while_there_is_no_new_one_claims_fail_and_jobs_go_on(self, pair: Pair) -> None:
+        (id_,) = pair.rig.put()
+        worker = pair.rig.worker()
+        deliveries = pair.rig.take(worker)
+        worker._carried.break_down()  # type: ignore[attr-defined]
+        worker.beat()
+        pair.carrier.fail("consumer")
+        with pytest.raises(BrokerUnavailable):
+            pair.rig.take(worker)
+        assert pair.rig.settle(worker, deliveries) == ["ok"]
+        assert pair.rig.take(worker) == []
+        assert pair.state(id_) == "succeeded"
+
     def test_who_waits_hears_that_the_connection_is_new(self, pair: Pair) -> None:
         worker = pair.rig.worker()
         waiting = Aside(worker.claim, ["default"], 1, 30)
         worker._carried.break_down()  # type: ignore[attr-defined]
         worker.beat()
-        assert list(waiting.answer()) == []
+        assert list(waiting.answer(within=PROMPT)) == []
         (id_,) = pair.rig.put()
         assert [d.id for d in pair.rig.take(worker)] == [id_]
 
@@ -629,7 +648,7 @@ def test_it_says_what_it_is(pair: Pair) -> None:
     described = pair.rig.broker.describe()
     assert (described.engine, described.level) == ("post", "volatile")
     assert described.durability == (
-        "Messages are in memory. Each job is also a row in memory://: whichever of the two is lost, the other brings its jobs back."
+        "Messages are in memory. Each job is also kept in memory://: if one is lost, the other brings its jobs back."
     )
     assert described.results.startswith("memory:// (memory; volatile: ")
 
@@ -645,3 +664,33 @@ def _die_before_the_acknowledgement(pair: Pair, worker: Consumer, deliveries: li
     pair.rig.kill(worker)
     pair.rig.recover()
     pair.ahead += 1
+
+
+@pytest.mark.parametrize("keeper", ["memory://", "sqlite:///jobs.db", "redis://127.0.0.1", "postgresql://127.0.0.1/jobs"])
+def test_a_carrier_with_results_elsewhere_is_tracked(keeper: str) -> None:
+    backend = backends.connect("amqp://127.0.0.1", keeper)
+    assert isinstance(backend.broker, TrackedBroker)
+    assert backend.results is not None
+    assert backend.control is not None
+    assert backend.browse is not None
+
+
+@pytest.mark.parametrize(
+    ("urls", "name"),
+    [
+        (("amqp://h", "amqps://u:p@other:5671/", "amqp://h/%2F", "amqp://h?heartbeat=5"), "rabbitmq"),
+        (("amqp://h/shop", "amqp://other/shop?heartbeat=5"), "rabbitmq/shop"),
+        (("amqp://h/shop?prefix=a", "amqp://h/shop?heartbeat=5&prefix=a"), "rabbitmq/shop?a"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_carrier_has_one_name_for_all_who_write_its_url(urls: tuple[str, ...], name: str) -> None:
+    for url in urls:
+        broker = backends.connect(url, "memory://").broker
+        assert isinstance(broker, TrackedBroker)
+        assert broker._pair.naming.inside("q") == f"{name}/q"
+
+
+def test_a_name_that_begins_like_another_is_another() -> None:
+    shop, all_ = Naming("rabbitmq/shop"), Naming("rabbitmq")
+    assert (shop.outside(shop.inside("q")), all_.outside(shop.inside("q")), shop.outside(all_.inside("q"))) == ("q", None, None)

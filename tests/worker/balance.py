@@ -30,8 +30,9 @@ def test_a_long_job_in_front_holds_nobody_up(rig: Rig) -> None:
     """Whoever gets the long job may have taken short ones with it; they are handed on while it runs."""
     gate = rig.folder / "gate"
     results = rig.app.publish_many([rig.jobs.hold.call(str(gate)), *(rig.jobs.work.call(n) for n in range(60))])
-    for _ in range(2):
-        rig.start("-c", "1", wait=False)
+    rig.start("-c", "1", wait=False)
+    rig.start("-c", "1")
+    until("both workers are ready", lambda: "ready" in rig.log(0))
     until("the short jobs ended", lambda: len(rig.history("end")) == 60, 60)
     assert results[0].state == "running"
     gate.touch()

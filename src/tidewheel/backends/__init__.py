@@ -5,13 +5,14 @@ from __future__ import annotations
 import importlib
 import os
 import re
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from tidewheel.contract import Backend
 from tidewheel.errors import ConfigurationError
 
 ENGINES = {
     "memory": "memory", "sqlite": "sqlite",
+    "postgresql": "postgres", "postgres": "postgres",
     "redis": "redis", "rediss": "redis", "unix": "redis", "valkey": "redis", "valkeys": "redis",
     "amqp": "rabbitmq", "amqps": "rabbitmq",
 }  # fmt: skip
@@ -53,7 +54,8 @@ def _place(url: str) -> str:
     """A broker's name in the engine that keeps its jobs: the same for whoever writes its URL, whatever they call its host."""
     parts = urlsplit(url)
     path = re.sub("%2f", "", parts.path, flags=re.IGNORECASE).strip("/")
-    return "/".join(filter(None, (ENGINES[parts.scheme.lower()], path)))
+    prefix = dict(parse_qsl(parts.query)).get("prefix")
+    return "/".join(filter(None, (ENGINES[parts.scheme.lower()], path))) + (f"?{prefix}" if prefix else "")
 
 
 def absolute(url: str) -> str:

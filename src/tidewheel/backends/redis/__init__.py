@@ -36,5 +36,8 @@ def wire(store: Store) -> Backend:
     from tidewheel.backends.redis.browse import Browse
     from tidewheel.backends.redis.control import Control
     from tidewheel.backends.redis.results import ResultStore
+    from tidewheel.backends.redis.tracker import Tracker
 
-    return Backend(Broker(store), ResultStore(store), Browse(store), Control(store), Archive(store), Broadcaster(store))
+    return Backend(
+        Broker(store), ResultStore(store), Browse(store), Control(store), Archive(store), Broadcaster(store), tracker=Tracker(store)
+    )

@@ -141,8 +141,8 @@ class Broker:
             notes.append(f"network=allow: safe only as long as a single host uses {place.path}")
         if place.shared and sqlite3.sqlite_version_info < RESET_MENDED:
             notes.append(
-                f"shared=yes with SQLite {sqlite3.sqlite_version}: before 3.51.3 a write of yours beside a checkpoint of ours can, very rarely,"
-                " damage the file; write inside of app.transaction blocks, or use a newer SQLite or PostgreSQL"
+                f"shared=yes with SQLite {sqlite3.sqlite_version}: before 3.51.3 a write of yours beside a checkpoint of ours can, very"
+                " rarely, damage the file; write inside of app.transaction blocks, or use a newer SQLite or PostgreSQL"
             )
         return Description(
             engine="sqlite", version=sqlite3.sqlite_version, url=place.url, level="process" if volatile else "power loss",

@@ -42,8 +42,10 @@ __all__ = ["tracked"]
 def tracked(carrier: Backend, keeper: Backend, name: str, *, clock: Callable[[], float] = time.time) -> Backend:
     """The roles of both. `name` is the carrier's, and tells its jobs in the keeper from those of others. Raises `MissingRole`."""
     if keeper.tracker is None or keeper.results is None or keeper.browse is None or keeper.control is None or keeper.archive is None:
-        raise MissingRole("this engine cannot keep the jobs of a broker that cannot look them up: use redis://, postgresql:// or sqlite:///")
-    pair = Pair(carrier.broker, keeper.broker, keeper.tracker, keeper.results, keeper.browse, Naming(name))
+        raise MissingRole(
+            "this engine cannot keep the jobs of a broker that cannot look them up: use redis://, postgresql:// or sqlite:///"
+        )
+    pair = Pair(carrier.carrier or carrier.broker, keeper.broker, keeper.tracker, keeper.results, keeper.browse, Naming(name))
     tombs = Tombs(pair, keeper.archive, clock)
     control = Control(pair, keeper.control, tombs)
     return Backend(

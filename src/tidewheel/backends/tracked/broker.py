@@ -41,13 +41,12 @@ class Broker:
         wanted = created | pair.waiting([id_ for id_ in known if id_ not in created])
         # The first of twins is the one that was stored.
         messages = {envelope.id: envelope for envelope in reversed(batch) if envelope.id in wanted}
-        if messages:
-            self._carry([messages[id_] for id_ in dict.fromkeys(known) if id_ in messages], created)
+        self._carry([messages[id_] for id_ in dict.fromkeys(known) if id_ in messages], created)
         return receipts
 
     def _carry(self, messages: Sequence[Envelope], created: set[str]) -> None:
         try:
-            self._pair.carrier.publish(messages)
+            self._pair.send(messages)
         except PublishUnknown:
             # The rows stay: whoever publishes again finds them, and if nobody does, the messages are sent when they turn out to be missing.
             raise
@@ -95,14 +94,18 @@ class Broker:
 
     def describe(self) -> Description:
         carrier, keeper = self._pair.carrier.describe(), self._pair.keeper.describe()
-        where = f"{keeper.url} ({f'{keeper.engine} {keeper.version}'.strip()}; {keeper.level}: {keeper.durability})"
-        notes = (f"results, {keeper.url}: {note}" for note in keeper.notes if note not in carrier.notes)
+        more = (f"results, {keeper.url}: {note}" for note in keeper.notes if note not in carrier.notes)
         return replace(
-            carrier, level=max(carrier.level, keeper.level, key=LEVELS.index), notes=(*carrier.notes, *notes), results=where,
-            durability=(
-                f"{carrier.durability} Each job is also a row in {keeper.url}: whichever of the two is lost, the other brings its jobs back."
+            carrier,
+            durability=f"{carrier.durability} Each job is also kept in {keeper.url}: if one is lost, the other brings its jobs back.",
+            delivery=(
+                "At least once, and one outcome is accepted. A killed worker's jobs run again when its connection has ended and it has"
+                " missed a beat."
             ),
-        )  # fmt: skip
+            level=max(carrier.level, keeper.level, key=LEVELS.index),
+            notes=(*carrier.notes, *more),
+            results=f"{keeper.url} ({f'{keeper.engine} {keeper.version}'.strip()}; {keeper.level}: {keeper.durability})",
+        )
 
     def close(self) -> None:
         self._pair.carrier.close()

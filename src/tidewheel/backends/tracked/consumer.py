@@ -56,6 +56,8 @@ class Consumer:
         self._messages: dict[Key, Token] = {}
         """The carrier's token of each delivery that is held, by id and the keeper's claim."""
         self._owed: list[Settlement] = []
+        self._broken = False
+        """The session with the carrier is over."""
         self._over = False
         """The keeper's lease is over."""
         self._ended = threading.Event()
@@ -84,6 +86,8 @@ class Consumer:
         with self._claiming:
             if self._over:
                 return []
+            if self._broken:
+                self._reconnect()
             if self._unclean:
                 found = self._reconcile()
                 self._unclean = False
@@ -106,7 +110,7 @@ class Consumer:
         naming = self._pair.naming
         buried = self._tombs.among(messages)
         good = [m for m in messages if m.id not in buried] if buried else messages
-        answers = self._kept.take([replace(m, envelope=naming.stored(m.envelope)) for m in good])
+        answers = self._kept.take([naming.carried(m) for m in good])
         taken: list[Delivery] = []
         over = [Settlement(m.id, m.token, Succeeded(None, 0.0)) for m in messages if m.id in buried]
         with self._lock:
@@ -115,7 +119,9 @@ class Consumer:
                     self._messages[answer.id, answer.token.claim] = message.token
                     taken.append(naming.delivered(answer))
                 else:
-                    over.append(Settlement(message.id, message.token, Succeeded(None, 0.0) if answer is None else Again("returned", answer)))
+                    over.append(
+                        Settlement(message.id, message.token, Succeeded(None, 0.0) if answer is None else Again("returned", answer))
+                    )
         self._acknowledge(over)
         return taken
 
@@ -172,11 +178,10 @@ class Consumer:
         if perhaps:
             waiting = self._pair.waiting([envelope.id for envelope in perhaps])
             sure += [envelope for envelope in perhaps if envelope.id in waiting]
-        if sure:
-            try:
-                self._pair.carrier.publish(sure)
-            except BrokerError as error:
-                log.warning("%d follow-up jobs are stored, and their messages are sent later: %s", len(sure), error)
+        try:
+            self._pair.send(sure)
+        except BrokerError as error:
+            log.warning("%d follow-up jobs are stored, and their messages are sent later: %s", len(sure), error)
 
     def _acknowledge(self, more: Sequence[Settlement]) -> None:
         """Tell the carrier what became of its messages, now or at a later call."""
@@ -205,23 +210,28 @@ class Consumer:
         return beat
 
     def _tend(self) -> None:
-        """Look after the session with the carrier. If that is over, its messages come again, and find that their jobs run here."""
+        """Look after the session with the carrier."""
         carried = self._carried.beat()
         if carried.lost:
-            log.warning("the carrier has given up the connection of this worker; its jobs go on, and it takes new ones on another")
-            fresh = self._pair.carrier.consumer(replace(self._info, id=incarnation()))
+            # Whoever claims opens another: that may take as long as it likes, and a beat may not.
+            self._broken = True
             self._carried.wake()
-            with self._claiming:
-                with self._lock:
-                    old, self._carried = self._carried, fresh
-                    self._messages.clear()
-                    self._owed.clear()
-                old.close()
             return
         self._acknowledge(())
         with self._lock:
             if carried.owned > len(self._messages) + len(self._owed):
                 self._unclean = True  # or a claim is under way: then it finds nothing
+
+    def _reconnect(self) -> None:
+        """A new session with the carrier. The messages of the old one come again, and find that their jobs run here."""
+        fresh = self._pair.carrier.consumer(replace(self._info, id=incarnation()))
+        with self._lock:
+            old, self._carried = self._carried, fresh
+            self._messages.clear()
+            self._owed.clear()
+            self._broken = self._unclean = False
+        log.warning("the connection of this worker to the carrier was lost; its jobs go on, and it takes new ones on another")
+        old.close()
 
     def _leave(self) -> None:
         """The keeper's lease is over: give the messages back, for nobody calls this session again."""

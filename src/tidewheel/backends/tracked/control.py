@@ -29,12 +29,11 @@ class Control:
     def revive(self, ids: Sequence[str]) -> Sequence[bool]:
         revived = self._control.revive(ids)
         messages = [m for id_, done in zip(ids, revived, strict=True) if done and (m := self._pair.message(id_)) is not None]
-        if messages:
-            try:
-                self._pair.carrier.publish(messages)
-            except BrokerError:
-                # They are ready, whatever the carrier says: their messages will be found missing, and sent.
-                pass
+        try:
+            self._pair.send(messages)
+        except BrokerError:
+            # They are ready, whatever the carrier says: their messages will be found missing, and sent.
+            pass
         return revived
 
     def bury(self, ids: Sequence[str]) -> Sequence[bool]:

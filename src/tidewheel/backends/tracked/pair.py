@@ -24,6 +24,11 @@ class Pair:
         """Those of these jobs that still need a message."""
         return {i for i, record in self.results.records(ids).items() if record.state in ("scheduled", "ready")} if ids else set()
 
+    def send(self, jobs: Sequence[Envelope]) -> None:
+        """Give the carrier messages for these jobs. Raises as `Broker.publish`."""
+        if jobs:
+            self.carrier.publish([self.naming.sent(job) for job in jobs])
+
     def message(self, job_id: str) -> Envelope | None:
         """A message for a job that is ready; None: it is not, any more."""
         view = self.browse.job(job_id)

@@ -67,8 +67,7 @@ class Resend:
                 self._sent[view.id] = (now + 2 * pause, min(2 * pause, LONGEST))
             if len(messages) >= most:
                 break
-        if messages:
-            self._pair.carrier.publish(messages)
+        self._pair.send(messages)
         return len(messages)
 
     def _ready(self, inside: str) -> Iterator[JobView]:

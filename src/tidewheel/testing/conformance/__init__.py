@@ -27,6 +27,7 @@ from tidewheel.testing.conformance.archive import TestArchive
 from tidewheel.testing.conformance.beat import TestBeat
 from tidewheel.testing.conformance.broadcast import TestBroadcast
 from tidewheel.testing.conformance.browse import TestBrowse
+from tidewheel.testing.conformance.carrier import TestCarrier
 from tidewheel.testing.conformance.claim import TestClaim
 from tidewheel.testing.conformance.control import TestControl
 from tidewheel.testing.conformance.counts import TestCounts
@@ -42,7 +43,6 @@ from tidewheel.testing.conformance.tracker import TestTracker
 from tidewheel.testing.conformance.transactions import TestTransactions
 
 __all__ = [
-    "Harness", "Rig", "TestArchive", "TestBeat", "TestBroadcast", "TestBrowse", "TestClaim", "TestControl", "TestCounts", "TestKeys",
-    "TestLaws", "TestPublish", "TestRaces", "TestResults", "TestSettle", "TestSweep", "TestTracker",
-    "TestTransactions", "rig",
+    "Harness", "Rig", "TestArchive", "TestBeat", "TestBroadcast", "TestBrowse", "TestCarrier", "TestClaim", "TestControl", "TestCounts",
+    "TestKeys", "TestLaws", "TestPublish", "TestRaces", "TestResults", "TestSettle", "TestSweep", "TestTracker", "TestTransactions", "rig",
 ]  # fmt: skip

@@ -18,6 +18,7 @@ class TestBrowse:
         assert list(rig.browse.workers()) == []
 
     def test_a_waiting_job(self, rig: Rig) -> None:
+        rig.needs("looks_up")
         (id_,) = rig.put(queue="q", task="a.b", priority=3, key="k", headers={"x": "y"}, body=b"body", lifetime=100.0)
         view = rig.browse.job(id_)
         assert view is not None

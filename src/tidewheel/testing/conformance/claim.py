@@ -33,6 +33,7 @@ class TestClaim:
         assert [d.id for n in (1, 5, 14) for d in rig.take(worker, n)] == ids
 
     def test_highest_priority_first(self, rig: Rig) -> None:
+        rig.needs("levels")
         priorities = [*range(MIN_PRIORITY, MAX_PRIORITY + 1, 20), MAX_PRIORITY, MIN_PRIORITY, 1, 0, -1]
         random.Random(1).shuffle(priorities)
         rig.broker.publish([rig.job(priority=p) for p in priorities])

@@ -17,6 +17,7 @@ class TestCounts:
         assert dict(rig.broker.counts(["a", "b"])) == {"a": Counts(), "b": Counts()}
 
     def test_every_state_is_counted(self, rig: Rig) -> None:
+        rig.needs("counts_all")
         worker = rig.worker()
         rig.put(2)
         rig.run(worker, Dead("failed"))
@@ -39,6 +40,7 @@ class TestCounts:
         assert (counts.ready, counts.scheduled, counts.running, counts.dead, counts.oldest) == (0, 0, 0, 0, None)
 
     def test_the_age_of_the_oldest(self, rig: Rig) -> None:
+        rig.needs("counts_all")
         rig.put(priority=-1)
         rig.pass_time(2)
         rig.put(priority=1)
@@ -46,12 +48,14 @@ class TestCounts:
         assert oldest == pytest.approx(2 * rig.tick, abs=max(0.5, 0.2 * rig.tick))
 
     def test_a_delayed_job_is_as_old_as_it_is_due(self, rig: Rig) -> None:
+        rig.needs("counts_all")
         rig.put(delay=3 * rig.tick)
         rig.pass_time(4)
         rig.broker.sweep()
         assert rig.broker.counts(["default"])["default"].oldest == pytest.approx(rig.tick, abs=max(0.5, 0.2 * rig.tick))
 
     def test_purge_deletes_what_waits(self, rig: Rig) -> None:
+        rig.needs("counts_all")
         worker = rig.worker()
         rig.put()
         rig.run(worker, Dead("failed"))

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import pytest
 from msgspec.structs import replace
@@ -51,6 +51,17 @@ class Harness(ABC):
 
     prompt: bool = True
     """Whether a claim itself ends jobs that are too late (not: the next sweep)."""
+
+    looks_up: bool = True
+    """Whether the engine can look a job up: recognises an id or a key that it has, and knows who holds a job now."""
+    counts_all: bool = True
+    """Whether `counts` tells of delayed and running jobs too, and of ages, and `purge` deletes delayed ones."""
+    sweeps: bool = True
+    """Whether it is `sweep` that promotes, expires and takes back (and not a server on its own), so that it can tell how many."""
+    levels: bool = True
+    """Whether each of the 201 priorities is a level of its own."""
+    atomic: bool = True
+    """Whether a batch is stored as one."""
 
     @abstractmethod
     def connect(self) -> Backend:
@@ -183,6 +194,11 @@ class Rig:
     def settle(self, worker: Consumer, deliveries: Sequence[Delivery], outcome: AnyOutcome | None = None) -> list[Verdict]:
         outcome = Succeeded(b"value") if outcome is None else outcome
         return list(worker.settle([Settlement(d.id, d.token, outcome) for d in deliveries]))
+
+    def needs(self, what: Literal["looks_up", "counts_all", "sweeps", "levels", "atomic"]) -> None:
+        """Skip this test on an engine that cannot do this."""
+        if not getattr(self.harness, what):
+            pytest.skip(f"this engine cannot do it (Harness.{what})")
 
     def pass_time(self, ticks: float) -> None:
         self.harness.advance(ticks * self.tick)

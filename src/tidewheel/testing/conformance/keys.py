@@ -9,6 +9,10 @@ from tidewheel.testing.conformance.harness import Aside, Rig
 
 
 class TestKeys:
+    @pytest.fixture(autouse=True)
+    def _only_where_keys_are(self, rig: Rig) -> None:
+        rig.needs("looks_up")
+
     def test_a_taken_key_answers_with_its_holder(self, rig: Rig) -> None:
         (holder,) = rig.put(key="k")
         job = rig.job(key="k")

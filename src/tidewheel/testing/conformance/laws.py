@@ -20,6 +20,7 @@ class TestLaws:
         assert sorted(d.id for d in rig.take(rig.worker(other))) == sorted(ids)
 
     def test_1_a_publication_whose_answer_is_lost_can_be_repeated(self, rig: Rig) -> None:
+        rig.needs("looks_up")
         flaky = FlakyBroker(rig.broker)
         flaky.fail("publish", when="after")
         jobs = [rig.job() for _ in range(3)]
@@ -59,6 +60,7 @@ class TestLaws:
         assert rig.take(second) == []
 
     def test_4_fenced(self, rig: Rig) -> None:
+        rig.needs("looks_up")
         (id_,) = rig.put()
         zombie, heir = rig.worker(), rig.worker()
         late = rig.take(zombie)
@@ -85,6 +87,7 @@ class TestLaws:
         assert rig.settle(worker, deliveries) == ["ok"] * 3
 
     def test_5_one_workers_death_is_not_anothers(self, rig: Rig) -> None:
+        rig.needs("sweeps")
         rig.put(4)
         dead, alive = rig.worker(), rig.worker()
         rig.take(dead, 2)
@@ -122,6 +125,7 @@ class TestLaws:
 
     def test_7_counted(self, rig: Rig) -> None:
         """Before user code can run: a worker that dies right after its claim leaves the count behind."""
+        rig.needs("sweeps")
         rig.put()
         for n in range(1, 4):
             worker = rig.worker()

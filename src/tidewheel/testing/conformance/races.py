@@ -53,6 +53,7 @@ class TestRaces:
         assert sorted(verdicts) == ["gone"] * len(ids) + ["ok"] * len(ids)
 
     def test_a_sweeper_against_a_worker_that_settles(self, rig: Rig) -> None:
+        rig.needs("sweeps")
         for _ in range(20):
             rig.put(10)
             zombie = rig.worker()

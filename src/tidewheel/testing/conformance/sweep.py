@@ -16,6 +16,7 @@ class TestSweep:
         assert (swept.promoted, swept.recovered, swept.expired, swept.pruned, tuple(swept.lost_workers)) == (0, 0, 0, 0, ())
 
     def test_due_jobs_become_ready(self, rig: Rig) -> None:
+        rig.needs("counts_all")
         rig.put(3, delay=rig.tick)
         rig.put(1, delay=100 * rig.tick)
         rig.pass_time(1.1)
@@ -24,12 +25,14 @@ class TestSweep:
         assert (counts.ready, counts.scheduled) == (3, 1)
 
     def test_late_jobs_expire_without_a_claim(self, rig: Rig) -> None:
+        rig.needs("sweeps")
         ids = rig.put(2, lifetime=rig.tick) + rig.put(delay=50 * rig.tick, lifetime=rig.tick)
         rig.pass_time(1.1)
         assert rig.broker.sweep().expired == 3
         assert {r.state for r in rig.results.records(ids).values()} == {"expired"}
 
     def test_a_dead_workers_jobs_come_back(self, rig: Rig) -> None:
+        rig.needs("sweeps")
         ids = rig.put(3)
         dead, alive = rig.worker(), rig.worker()
         rig.take(dead, 2)
@@ -62,6 +65,7 @@ class TestSweep:
         assert rig.settle(worker, deliveries) == ["ok"]
 
     def test_a_second_sweep_finds_nothing_more(self, rig: Rig) -> None:
+        rig.needs("sweeps")
         rig.put(5)
         dead = rig.worker()
         rig.take(dead)
@@ -69,6 +73,7 @@ class TestSweep:
         assert [rig.recover().recovered, rig.recover().recovered] == [5, 0]
 
     def test_sweeps_at_the_same_time_take_back_once(self, rig: Rig) -> None:
+        rig.needs("sweeps")
         rig.put(50)
         dead = rig.worker()
         rig.take(dead)

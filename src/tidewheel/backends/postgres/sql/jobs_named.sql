@@ -1,0 +1,7 @@
+-- Some jobs by their ids, newest first. As jobs.sql, and $6 ids.
+SELECT id::text, state, task, queue, rank, published, due, started, finished, expires, key, worker, deliveries, attempts, strikes, losses, cancel,
+  reason, body, value, error, progress, headers, history::text
+FROM {schema}.jobs
+WHERE id = ANY($6::uuid[]) AND (keep IS NULL OR keep > {now}) AND ($1::int2 IS NULL OR state = $1::int2) AND ($2::text IS NULL OR queue = $2::text)
+  AND ($3::text IS NULL OR task = $3::text) AND ($4::uuid IS NULL OR id < $4::uuid)
+ORDER BY jobs.id DESC LIMIT $5::int8

@@ -1,0 +1,110 @@
+"""Where the server is: what a URL says, checked.
+
+    amqp://[user[:password]@]host[:port][/vhost]     amqps://… the same within TLS
+
+A vhost with a slash in it is written with %2F; without one it is `/`. Parameters: `prefix` (what the names of our queues begin with, so
+that several apps share a vhost), `heartbeat` (seconds; a connection that is silent for so long is dead, and its worker's jobs go to
+others), `confirm_timeout` (seconds within which a publication has an outcome), `connect_timeout` (seconds), `consumer_timeout` (seconds for
+which the server lets a worker keep one job), and for TLS `ca`, `cert`, `key` (paths of PEM files).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+import msgspec
+
+from tidewheel.backends import mask
+from tidewheel.errors import ConfigurationError
+
+PASSWORD = "TIDEWHEEL_RABBITMQ_PASSWORD"
+"""The environment variable that is asked when the URL has no password."""
+
+_TLS = ("ca", "cert", "key")
+_SECONDS = {
+    "heartbeat": (15.0, 1, 600), "confirm_timeout": (10.0, 1, 600), "connect_timeout": (5.0, 1, 60),
+    "consumer_timeout": (0.0, 60, 31_536_000),
+}  # fmt: skip
+"""Parameter -> its default, the least and the most that it may be."""
+
+
+class Address(msgspec.Struct, frozen=True, kw_only=True):
+    """A checked URL."""
+
+    url: str
+    """Without password."""
+    host: str = "127.0.0.1"
+    port: int = 5672
+    vhost: str = "/"
+    username: str = "guest"
+    password: str = "guest"
+    prefix: str = "tidewheel"
+    heartbeat: float = 15.0
+    confirm_timeout: float = 10.0
+    connect_timeout: float = 5.0
+    consumer_timeout: float = 0.0
+    """0: not said."""
+    tls: bool = False
+    ca: str | None = None
+    cert: str | None = None
+    key: str | None = None
+
+    @property
+    def where(self) -> str:
+        """For messages."""
+        return f"{self.host}:{self.port}"
+
+
+def parse(url: str, environ: Mapping[str, str] = os.environ) -> Address:
+    """The address that a URL names. Raises `ConfigurationError` that says what is wrong with it."""
+    shown = mask(url)
+
+    def wrong(what: str) -> ConfigurationError:
+        return ConfigurationError(f"broker URL {shown!r}: {what}")
+
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+        given = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
+    except ValueError:  # its text may hold a piece of the password
+        raise ConfigurationError(
+            "the broker URL cannot be read: expected amqp://[user:password@]host[:port][/vhost]; / # ? @ in a password are written"
+            " %2F %23 %3F %40"
+        ) from None
+    tls = parts.scheme.lower() == "amqps"
+    if parts.fragment:
+        raise wrong("there is nothing after a #; in a password it is written %23")
+    known = ("prefix", *_SECONDS, *(_TLS if tls else ()))
+    values: dict[str, str] = {}
+    for name, value in given:
+        if name not in known:
+            more = " (TLS files belong to amqps://)" if name in _TLS else ""
+            raise wrong(f"unknown parameter {name!r}; known are {', '.join(known)}{more}")
+        if name in values:
+            raise wrong(f"the parameter {name!r} is there twice")
+        if not value:
+            raise wrong(f"the parameter {name!r} has no value")
+        values[name] = value
+    path = parts.path[1:]
+    if "/" in path:
+        raise wrong(f"a vhost has no / in it, or it is written %2F: /{path.strip('/').replace('/', '%2F')}")
+    prefix = values.get("prefix", "tidewheel")
+    if not re.fullmatch(r"[A-Za-z0-9_.\-]{1,40}", prefix):
+        raise wrong(f"prefix={prefix}: up to 40 letters, digits and any of _ . -")
+    times: dict[str, float] = {}
+    for name, (default, least, most) in _SECONDS.items():
+        try:
+            times[name] = float(values.get(name, default))
+        except ValueError:
+            times[name] = -1.0
+        if name in values and not least <= times[name] <= most:
+            raise wrong(f"{name}={values[name]}: seconds from {least} to {most}")
+    return Address(
+        url=shown, host=parts.hostname or "127.0.0.1", port=port or (5671 if tls else 5672), vhost=unquote(path) or "/",
+        username=unquote(parts.username) if parts.username else "guest",
+        password=unquote(parts.password) if parts.password else environ.get(PASSWORD) or "guest",
+        prefix=prefix, tls=tls, ca=values.get("ca"), cert=values.get("cert"), key=values.get("key"), **times,
+    )  # fmt: skip

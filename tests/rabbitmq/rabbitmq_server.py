@@ -1,0 +1,95 @@
+"""A private RabbitMQ: on free ports of this machine, with its data, its Erlang port mapper and its cookie in a folder of its own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+PROGRAMS = Path("/usr/lib/rabbitmq/bin")
+"""Debian's. What it has in /usr/sbin insists on being root or the user rabbitmq."""
+
+
+class Server:
+    """One node. `start`, `kill` and `start` again find the same data."""
+
+    def __init__(self, folder: Path, config: str = "") -> None:
+        assert (PROGRAMS / "rabbitmq-server").exists(), "these tests need RabbitMQ: apt-get install rabbitmq-server"
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self.port = free_port()
+        self.tls_port = free_port()
+        self._epmd = str(free_port())
+        (folder / "rabbitmq.conf").write_text(config.replace("TLS_PORT", str(self.tls_port)))
+        self._env = dict(
+            os.environ, HOME=str(folder), RABBITMQ_NODENAME=f"tidewheel{self.port}@localhost", RABBITMQ_NODE_PORT=str(self.port),
+            RABBITMQ_NODE_IP_ADDRESS="127.0.0.1", RABBITMQ_DIST_PORT=str(free_port()), ERL_EPMD_PORT=self._epmd,
+            ERL_EPMD_ADDRESS="127.0.0.1", RABBITMQ_MNESIA_BASE=str(folder / "data"), RABBITMQ_LOG_BASE=str(folder / "log"),
+            RABBITMQ_CONFIG_FILE=str(folder / "rabbitmq"), RABBITMQ_ENABLED_PLUGINS_FILE=str(folder / "plugins"),
+            RABBITMQ_PID_FILE=str(folder / "pid"), RABBITMQ_GENERATED_CONFIG_DIR=str(folder / "config"),
+            RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS="+S 2:2 +sbwt none +sbwtdcpu none +sbwtdio none", LC_ALL="C.UTF-8",
+        )  # fmt: skip
+        self._process: subprocess.Popen[bytes] | None = None
+        self.start()
+
+    @property
+    def url(self) -> str:
+        return f"amqp://guest:guest@127.0.0.1:{self.port}/"
+
+    def start(self) -> None:
+        """Start it, and wait until it takes connections."""
+        with (self.folder / "out").open("ab") as out:
+            command = [str(PROGRAMS / "rabbitmq-server")]
+            self._process = subprocess.Popen(
+                command, env=self._env, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True, cwd=self.folder
+            )
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                with socket.create_connection(("127.0.0.1", self.port), 1) as sock:
+                    sock.settimeout(2)
+                    sock.sendall(b"AMQP\x00\x00\x09\x01")
+                    if sock.recv(1):  # it answers once it is through with starting
+                        return
+            except OSError:
+                pass
+            assert self._process.poll() is None, (self.folder / "out").read_text()
+            assert time.monotonic() < deadline, "RabbitMQ does not start"
+            time.sleep(0.05)
+
+    @property
+    def pid(self) -> int:
+        """Of the Erlang machine; what we started is a shell round it."""
+        return int((self.folder / "pid").read_text())
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        if self._process is not None and self._process.poll() is None:
+            os.killpg(self._process.pid, 9)
+            self._process.wait()
+
+    def restart(self) -> None:
+        self.kill()
+        self.start()
+
+    def ctl(self, *words: str) -> str:
+        """Run rabbitmqctl: about a second."""
+        done = subprocess.run([str(PROGRAMS / "rabbitmqctl"), "-q", *words], env=self._env, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def close(self) -> None:
+        self.kill()
+        epmd = shutil.which("epmd")
+        if epmd is not None:
+            subprocess.run([epmd, "-port", self._epmd, "-kill"], env=self._env, capture_output=True, timeout=10)
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+        return port

@@ -1,0 +1,8 @@
+"""How work is shared, on Redis."""
+
+from __future__ import annotations
+
+import pytest
+from balance import *  # noqa: F403
+
+pytestmark = pytest.mark.kill
