@@ -6,16 +6,15 @@ import inspect
 import os
 import threading
 import weakref
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, Protocol, TypeVar, overload
 
 from tidewheel import backends
 from tidewheel.context import Context
 from tidewheel.contract import (
-    AsyncTransactions,
     Backend,
     Browse,
     CancelAnswer,
@@ -204,15 +203,8 @@ class Tidewheel:
         calls = list(calls)
         if not calls:
             return []
-        block = self._joined(calls)
-        if block is not None:
-            role = self.transactions()
-            if not isinstance(role, AsyncTransactions):
-                return self.publish_many(calls)  # on the caller's connection, and so in the caller's thread
-            envelopes = [c.envelope for c in calls]
-            receipts = await role.apublish(envelopes, block.connection)
-            block.queues.update(e.queue for e in envelopes)
-            return self._results(calls, receipts)
+        if self._joined(calls) is not None:
+            return self.publish_many(calls)  # on the caller's connection, and so in the caller's thread
         gatherer = self._gatherer
         if gatherer is None:
             from tidewheel.bridge import Gatherer  # asyncio is a third of the cost of importing Tidewheel: only who awaits pays it
@@ -235,18 +227,6 @@ class Tidewheel:
         """
         with self.transactions().begin(connection) as same, joined(self, same):
             yield same
-
-    @asynccontextmanager
-    async def atransaction(self, connection: C) -> AsyncIterator[C]:
-        """As `transaction`, for a connection of an async driver (`psycopg.AsyncConnection`). Publish with `await task.adelay(…)` in it."""
-        import asyncio  # a third of the cost of importing Tidewheel: only who awaits pays it
-
-        role = await asyncio.to_thread(self.transactions)
-        if not isinstance(role, AsyncTransactions):
-            raise MissingRole(f"{backends.mask(self.url)} takes no async connections; a postgresql:// broker does")
-        async with role.abegin(connection) as same:
-            with joined(self, same):
-                yield same
 
     def _joined(self, calls: Sequence[Call[Any]]) -> Joined | None:
         """In whose transaction these calls are to be published; None: in one of their own."""

@@ -13,7 +13,7 @@ same verb in two. No client handle may be used across a fork. The ten laws are i
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -23,7 +23,7 @@ from tidewheel.core.job import Delivery, Envelope, JobView, State, Token
 from tidewheel.core.outcome import AnyOutcome, Cancelled, Dead, Expired, Succeeded
 
 __all__ = [
-    "Archive", "AsyncTransactions", "Backend", "Beat", "Broadcaster", "Broker", "Browse", "CancelAnswer", "Consumer", "Control", "Counts",
+    "Archive", "Backend", "Beat", "Broadcaster", "Broker", "Browse", "CancelAnswer", "Consumer", "Control", "Counts",
     "Description", "Final", "JobFilter", "Migration", "Migrations", "Progress", "Receipt", "Record", "ResultStore", "RunLimit",
     "Settlement", "Swept", "Tracker", "TrackingConsumer", "Transactions", "Verdict", "WorkerInfo",
 ]  # fmt: skip
@@ -377,19 +377,6 @@ class Transactions(Protocol):
 
     def committed(self, queues: Iterable[str]) -> None:
         """A transaction that the caller began and ended has published to these queues: wake workers. Raises nothing."""
-        ...
-
-
-@runtime_checkable
-class AsyncTransactions(Protocol):
-    """`Transactions` that take connections of async drivers as well. Neither verb blocks the event loop."""
-
-    def abegin(self, connection: Any) -> AbstractAsyncContextManager[Any]:
-        """As `Transactions.begin`, for an async connection of the user's."""
-        ...
-
-    async def apublish(self, batch: Sequence[Envelope], connection: Any) -> Sequence[Receipt]:
-        """As `Transactions.publish`, for a connection of either kind."""
         ...
 
 

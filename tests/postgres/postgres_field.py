@@ -51,7 +51,7 @@ class Mill(threading.Thread):
         pause = Pause(most=0.3)
         unsettled: list[Delivery] = []
         reconcile = False
-        while not self._stopping.is_set() or unsettled:
+        while not self._stopping.is_set() or unsettled or reconcile:
             try:
                 if unsettled:
                     self.consumer.settle([Settlement(d.id, d.token, Succeeded(b"v")) for d in unsettled])

@@ -16,8 +16,6 @@ from tidewheel.contract import Backend, Consumer, Swept
 from tidewheel.testing.conformance import *  # noqa: F403
 from tidewheel.testing.conformance import Harness, TestClaim, TestLaws, TestSettle
 
-pytestmark = pytest.mark.slow
-
 
 class CarriedHarness(Harness):
     """On the real clock; jobs are kept in memory."""

@@ -168,7 +168,8 @@ class Execution:
             self.ending = ending
         except BaseException as error:
             self._transaction.roll_back(error)
-            self.ending = self._raised(error)
+            cut = self._transaction.cut
+            self.ending = Lost(encode_error(cut)) if cut is not None and isinstance(error, Exception) else self._raised(error)
         finally:
             _current.reset(token)
 

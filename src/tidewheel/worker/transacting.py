@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from tidewheel.contract import Settlement
-from tidewheel.errors import ConfigurationError
+from tidewheel.errors import BrokerError, ConfigurationError
 
 if TYPE_CHECKING:
     from tidewheel.app import Tidewheel
@@ -26,13 +26,15 @@ class ClaimLost(Exception):
 class Transaction:
     """See `tidewheel.context.Context.transaction`."""
 
-    __slots__ = ("_app", "_block", "_connection", "_is_async")
+    __slots__ = ("_app", "_block", "_connection", "_is_async", "cut")
 
     def __init__(self, app: Tidewheel, *, is_async: bool) -> None:
         self._app = app
         self._is_async = is_async
         self._block: AbstractContextManager[Any] | None = None
         self._connection: Any = None
+        self.cut: BrokerError | None = None
+        """The connection was lost while the task ran, which is then no failure of the task's."""
 
     @property
     def is_open(self) -> bool:
@@ -56,6 +58,8 @@ class Transaction:
         if block is not None:
             try:
                 block.__exit__(type(error), error, error.__traceback__)
+            except BrokerError as raised:
+                self.cut = raised
             except BaseException as raised:
                 if raised is not error and not isinstance(raised, Exception):
                     raise

@@ -57,6 +57,8 @@ def book(job: Context, n: int, seconds: float = 0.0, gate: str = "") -> int:
     note("written", n)
     if gate:
         wait_for(gate)
+        with job.transaction() as connection:
+            connection.execute("SELECT 1")
     if seconds:
         time.sleep(seconds)
     note("end", n)

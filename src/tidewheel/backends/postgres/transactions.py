@@ -44,11 +44,21 @@ class Transactions:
         if connection is None:
             with self._store.lent() as ours:
                 self._learn(ours)
-                with self._block(ours):
+                with self._cut_off(ours), self._block(ours):
                     yield ours
         else:
             with self._block(self._checked(connection)):
                 yield connection
+
+    @contextmanager
+    def _cut_off(self, ours: psycopg.Connection[Any]) -> Iterator[None]:
+        """An engine's own connection that is lost in the middle, or at the commit, is the engine's trouble and not its user's."""
+        try:
+            yield
+        except psycopg.OperationalError as error:
+            if ours.closed:
+                raise translate(error, self._store.address) from error
+            raise
 
     @contextmanager
     def _block(self, connection: psycopg.Connection[Any]) -> Iterator[None]:

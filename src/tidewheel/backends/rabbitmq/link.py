@@ -260,13 +260,12 @@ def _parameters(address: Address, purpose: str) -> Any:
     )  # fmt: skip
 
 
-def cancel(channel: Channel, tag: str, done: Callable[[Any], object] | None = None) -> None:
-    """End a consumer. What arrives before the server has agreed arrives as ever: pika's own `basic_cancel` would reject it, which the
-    server counts as if its worker had been lost."""
+def cancel(channel: Channel, tag: str, done: Callable[[Any], object]) -> None:
+    """End a consumer. What arrives before or just after the server has agreed arrives as ever, until `forget`: pika's own `basic_cancel`
+    would reject it, which the server counts as if its worker had been lost."""
+    channel._rpc(spec.Basic.Cancel(consumer_tag=tag), done, [(spec.Basic.CancelOk, {"consumer_tag": tag})])
 
-    def agreed(frame: Any) -> None:
-        channel._cleanup_consumer_ref(tag)
-        if done is not None:
-            done(frame)
 
-    channel._rpc(spec.Basic.Cancel(consumer_tag=tag), agreed, [(spec.Basic.CancelOk, {"consumer_tag": tag})])
+def forget(channel: Channel, tag: str) -> None:
+    """Expect nothing more from a consumer that was ended."""
+    channel._cleanup_consumer_ref(tag)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -19,7 +20,7 @@ from tidewheel.backends.keeping import lost_error
 from tidewheel.backends.rabbitmq import letters
 from tidewheel.backends.rabbitmq.errands import Errands
 from tidewheel.backends.rabbitmq.faults import NOT_FOUND, reply_code, translate
-from tidewheel.backends.rabbitmq.link import Answer, Channel, Link, cancel
+from tidewheel.backends.rabbitmq.link import Answer, Channel, Link, cancel, forget
 from tidewheel.backends.rabbitmq.message import Arrived, Message, again, read
 from tidewheel.backends.rabbitmq.store import Store, clock
 from tidewheel.backends.rabbitmq.taps import MOST, Source, Tap, wanted
@@ -31,6 +32,12 @@ from tidewheel.errors import BrokerError
 
 IDLE = 0.5
 """Seconds for which what was pushed may wait for a claim when nobody claims."""
+
+
+RECENT = 2.0
+"""Seconds after it was opened within which a tap that the server ends may be one on a queue that was just made again."""
+STRAGGLERS = 60
+"""Consumers that were ended and are remembered."""
 
 
 class Held:
@@ -55,23 +62,55 @@ class Session:
         self.ready: list[Held] = []
         """Pushed, and not claimed. Guarded by `changed`, as everything here."""
         self.arrivals = 0
+        self.stale = False
+        """A queue of ours was deleted: see `_renew`."""
+        self._mark: object = None
+        """Of the channel that is in use."""
+        self._worn = False
+        """Everything is shut, so the next tap may as well be on a fresh channel."""
         self.claiming = False
         self._taps: dict[Source, Tap] = {}
         self._tags: dict[str, Tap] = {}
         self._outstanding: dict[int, Held] = {}
         """By delivery tag, in their order."""
+        self._ended_tags: list[str] = []
+        """Of consumers that were ended; a straggler may still come for the latest of them."""
         self._numbers = itertools.count(1)
         self._watching = False
         self._errands: Errands[tuple[Held, Message, str]] = Errands(self._run_errands)
         self.link = Link(store.address, "worker", self._ended)
         try:
-            self._channel = self.link.channel(self._channel_ended)
-            self._channel.add_on_cancel_callback(self._cancelled)
+            self._channel = self._new_channel()
         except BaseException as error:
             self.link.drop()
             if isinstance(error, exceptions.AMQPError):
                 raise translate(error, store.address) from error
             raise
+
+    def _new_channel(self) -> Channel:
+        self._worn = False
+        self._ended_tags.clear()
+        mark = self._mark = object()
+
+        def ended(reason: BaseException) -> None:
+            if self._mark is mark:
+                self._channel_ended(reason)
+
+        channel = self.link.channel(ended)
+        channel.add_on_cancel_callback(self._cancelled)
+        return channel
+
+    def _renew(self) -> None:
+        """Consume on a fresh channel, if nothing that came by the present one is still to be acknowledged.
+
+        The server remembers for each channel how far it has come in a queue, by the queue's name. When that was deleted and made again, it
+        drops what it pushes from the new one as known already: the job stays with us, unacknowledged and unseen (decision 0015).
+        """
+        with self.changed:
+            if self._outstanding:
+                return
+        old, self._channel = self._channel, self._new_channel()
+        self.link.post(lambda: old.close() if old.is_open else None)
 
     # -- taps, from the thread that claims ------------------------------------------------------------------------------
 
@@ -106,6 +145,7 @@ class Session:
         except exceptions.AMQPError as error:
             if reply_code(error) == NOT_FOUND:
                 self._store.forget(queues)  # deleted under us: made again the next time round
+                self.stale = True
             raise translate(error, self._store.address) from error
         return sum(min(ready[s], n) for s, n in want.items())
 
@@ -117,6 +157,7 @@ class Session:
             self._shut(taps)
         except exceptions.AMQPError as error:
             raise translate(error, self._store.address) from error
+        self._worn = True
 
     def _depths(self, sources: Sequence[Source]) -> list[int]:
         names, found = [self._store.names.jobs(q, b) for q, b in sources], list[int]()
@@ -152,15 +193,17 @@ class Session:
                     done(None)
 
         self.link.ask(begin)
+        self._ended_tags += [tap.tag for tap in taps]
         with self.changed:
             for tap in taps:
-                self._tags.pop(tap.tag, None)
                 if self._taps.get(tap.source) is tap:
                     del self._taps[tap.source]
 
     def _open(self, sources: Sequence[tuple[Source, int]]) -> None:
         if not sources:
             return
+        if self._worn:
+            self._renew()
         taps = [Tap(s, f"{self._worker}.{next(self._numbers)}", max(1, min(n, MOST))) for s, n in sources]
         with self.changed:
             self._taps.update({tap.source: tap for tap in taps})
@@ -174,6 +217,10 @@ class Session:
                 if left == 0:
                     answer.give()
 
+            while len(self._ended_tags) > STRAGGLERS:
+                old = self._ended_tags.pop(0)
+                self._tags.pop(old, None)
+                forget(self._channel, old)
             prefetch = 0
             for tap in taps:
                 if tap.prefetch != prefetch:
@@ -260,7 +307,8 @@ class Session:
             left, self.ready = self.ready, []
             for tap in self._taps.values():
                 if tap.tag in self._channel.consumer_tags:
-                    cancel(self._channel, tap.tag, lambda frame: self._tags.pop(frame.method.consumer_tag, None))
+                    cancel(self._channel, tap.tag, lambda _: None)
+                    self._ended_tags.append(tap.tag)
             self._taps.clear()
         self._errands.add([self._back(held, 0.0) for held in left])
 
@@ -294,15 +342,16 @@ class Session:
             oldest = next(iter(self._outstanding), max(tags) + 1)
             upto = max((t for t in tags if t < oldest), default=0)
             single = sorted(t for t in tags if t > upto)
-        self.link.post(lambda: self._write_acks(upto, single))
+            channel = self._channel
+        self.link.post(lambda: self._write_acks(channel, upto, single))
 
-    def _write_acks(self, upto: int, single: Sequence[int]) -> None:
-        if not self._channel.is_open:
+    def _write_acks(self, channel: Channel, upto: int, single: Sequence[int]) -> None:
+        if not channel.is_open:
             return
         if upto:
-            self._channel.basic_ack(upto, multiple=True)
+            channel.basic_ack(upto, multiple=True)
         for tag in single:
-            self._channel.basic_ack(tag)
+            channel.basic_ack(tag)
 
     # -- the end --------------------------------------------------------------------------------------------------------
 
@@ -322,15 +371,25 @@ class Session:
         self.link.close()
 
     def _cancelled(self, frame: Any) -> None:
-        """The server ends a tap: somebody deleted its queue."""
+        """The server ends a tap: somebody deleted its queue, and it will be made again.
+
+        If that has happened already and the tap is one on the new queue, the server may mix the two up, and hold what it has just pushed to
+        us for a consumer of which it no longer knows. Then this session is over.
+        """
         tag = frame.method.consumer_tag
+        self.stale = True
         with self.changed:
             tap = self._tags.get(tag.decode() if isinstance(tag, bytes) else tag)
-            if tap is not None:
-                self._store.forget([tap.source[0]])
-                if self._taps.get(tap.source) is tap:
-                    del self._taps[tap.source]
+            if tap is None:
+                return
+            self._store.forget([tap.source[0]])
+            current = self._taps.get(tap.source)
+            mixed = current is not tap or time.monotonic() - tap.opened < RECENT
+            if current is tap:
+                del self._taps[tap.source]
             self.changed.notify_all()
+        if mixed:
+            self.link.drop()
 
     def _channel_ended(self, reason: BaseException) -> None:
         # All tags are void: there is no going on in this session.

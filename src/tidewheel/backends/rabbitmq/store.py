@@ -41,6 +41,9 @@ class Store:
         self._lock = threading.RLock()
         self._publisher: Publisher | None = None
         self._declared: set[str] = set()
+        self._deleted: set[str] = set()
+        """Queues that were deleted, as far as we heard. A connection that published to one must not publish to the next of that name:
+        what it then publishes is now and then confirmed and lost (decision 0015)."""
         self._steps = -1
         """The highest level of the delay ladder that is known to be there."""
         self._open = False
@@ -142,6 +145,7 @@ class Store:
 
     def forget(self, queues: Iterable[str]) -> None:
         """Somebody deleted these queues: declare them when they are next used."""
+        self._deleted |= set(queues)
         self._declared -= set(queues)
         self._steps = -1
 
@@ -151,6 +155,11 @@ class Store:
 
     def _declare(self, queue: str) -> None:
         names = self.names
+        if queue in self._deleted:
+            self._deleted.discard(queue)
+            old, self._publisher = self._publisher, None
+            if old is not None:
+                old.close()
         if self.depth(names.jobs(queue, "normal")) is None:
             listing.note(self.address, queue)
         self._exchange(names.due)

@@ -5,53 +5,17 @@ Messages are hints. Whoever waits looks for itself now and then (`POLL`), so tha
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import redis
 
+from tidewheel.backends.alarm import Alarm
 from tidewheel.backends.redis.connections import Connection, disown, fileno, readable
 from tidewheel.backends.redis.faults import translate
 from tidewheel.backends.redis.store import Store
 
 POLL = 5.0
 """Seconds after which a waiting thread looks for itself."""
-
-
-class Alarm:
-    """A pipe that is readable from `ring` until it was heard. Any thread may ring; needs no server."""
-
-    def __init__(self) -> None:
-        self._read = self._write = -1
-        self._read, self._write = os.pipe()
-        os.set_blocking(self._read, False)
-        os.set_blocking(self._write, False)
-
-    @property
-    def fd(self) -> int:
-        return self._read
-
-    def ring(self) -> None:
-        try:
-            os.write(self._write, b"!")
-        except OSError:
-            pass  # full: it is ringing already. Closed: nobody waits any more.
-
-    def clear(self) -> None:
-        """Only when it rings. One read: under eventlet a second one, of an empty pipe, would wait for the next ring."""
-        try:
-            os.read(self._read, 4096)
-        except OSError:
-            pass
-
-    def __del__(self) -> None:
-        self.close()
-
-    def close(self) -> None:
-        read, write, self._read, self._write = self._read, self._write, -1, -1
-        for fd in (read, write):
-            if fd >= 0:
-                os.close(fd)
 
 
 class Ears:
