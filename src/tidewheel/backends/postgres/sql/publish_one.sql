@@ -8,4 +8,4 @@ VALUES (
   least({now} + $9::float8, $10::float8), $11::bytea, $12::float8
 )
 ON CONFLICT DO NOTHING
-RETURNING {schema}.known(ARRAY[id], published) IS NOT NULL, NOT pg_try_advisory_xact_lock($13::int4, $14::int4)
+RETURNING {schema}.known_one(id, published), NOT pg_try_advisory_xact_lock($13::int4, $14::int4)
