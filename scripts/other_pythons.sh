@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
-# Runs the fast tests without servers, and the worker's, on each other Python from 3.12 on that is installed, in virtual environments of their own.
+# Runs the fast tests without servers on each other Python from 3.12 on that is installed, in virtual environments of their own; on the newest
+# of them also the worker's and the examples'.
 set -eu
 cd "$(dirname "$0")/.."
 main=$(.venv/bin/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+newest=
 for version in 3.12 3.13 3.14; do
     [ "$version" != "$main" ] || continue
     python=
@@ -16,5 +18,6 @@ for version in 3.12 3.13 3.14; do
     scripts/venv.sh ".venv-$version" "$python"
     echo "other Pythons: $version"
     ".venv-$version/bin/python" -m pytest -n 2 --dist loadfile -m "fast and not server"
-    ".venv-$version/bin/python" -m pytest -m "not kill and not slow" tests/worker tests/django_project tests/examples
+    newest=$version
 done
+[ -z "$newest" ] || ".venv-$newest/bin/python" -m pytest -m "not kill and not slow" tests/worker tests/django_project tests/examples

@@ -50,5 +50,5 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _no_broker_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is set in the developer's shell must not decide where tests keep their jobs."""
     libpq = [name for name in os.environ if name.startswith("PG")]  # what it takes where a URL says nothing
-    for name in ("TIDEWHEEL_URL", "TIDEWHEEL_RESULTS", "TIDEWHEEL_REDIS_PASSWORD", *libpq):
+    for name in ("TIDEWHEEL_URL", "TIDEWHEEL_RESULTS", "TIDEWHEEL_REDIS_PASSWORD", "TIDEWHEEL_RABBITMQ_PASSWORD", *libpq):
         monkeypatch.delenv(name, raising=False)
