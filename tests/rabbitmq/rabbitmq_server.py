@@ -12,6 +12,9 @@ from pathlib import Path
 PROGRAMS = Path("/usr/lib/rabbitmq/bin")
 """Debian's. What it has in /usr/sbin insists on being root or the user rabbitmq."""
 
+DUE_AGAIN = "-rabbit dead_letter_worker_publisher_confirm_timeout 3000"
+"""Milliseconds after which what became due while a queue had no leader (the server starts) is moved again; by default three minutes."""
+
 
 class Server:
     """One node. `start`, `kill` and `start` again find the same data."""
@@ -30,7 +33,7 @@ class Server:
             ERL_EPMD_ADDRESS="127.0.0.1", RABBITMQ_MNESIA_BASE=str(folder / "data"), RABBITMQ_LOG_BASE=str(folder / "log"),
             RABBITMQ_CONFIG_FILE=str(folder / "rabbitmq"), RABBITMQ_ENABLED_PLUGINS_FILE=str(folder / "plugins"),
             RABBITMQ_PID_FILE=str(folder / "pid"), RABBITMQ_GENERATED_CONFIG_DIR=str(folder / "config"),
-            RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS="+S 2:2 +sbwt none +sbwtdcpu none +sbwtdio none", LC_ALL="C.UTF-8",
+            RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=f"+S 2:2 +sbwt none +sbwtdcpu none +sbwtdio none {DUE_AGAIN}", LC_ALL="C.UTF-8",
         )  # fmt: skip
         self._process: subprocess.Popen[bytes] | None = None
         self.start()
