@@ -9,6 +9,8 @@ import subprocess
 import time
 from pathlib import Path
 
+from rig import until
+
 PROGRAMS = Path("/usr/lib/rabbitmq/bin")
 """Debian's. What it has in /usr/sbin insists on being root or the user rabbitmq."""
 
@@ -88,7 +90,9 @@ class Server:
         self.kill()
         epmd = shutil.which("epmd")
         if epmd is not None:
-            subprocess.run([epmd, "-port", self._epmd, "-kill"], env=self._env, capture_output=True, timeout=10)
+            # It refuses for as long as it has not noticed that its node is gone.
+            command = [epmd, "-port", self._epmd, "-kill"]
+            until("epmd ends", lambda: b"not allowed" not in subprocess.run(command, capture_output=True, timeout=10, check=False).stdout)
 
 
 def free_port() -> int:
