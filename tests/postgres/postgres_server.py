@@ -9,12 +9,12 @@ import signal
 import socket
 import subprocess
 import tempfile
-import time
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import psycopg
+from rig import until
 
 NEEDED = "these tests need PostgreSQL: apt-get install postgresql (make postgres does it)"
 
@@ -75,16 +75,19 @@ class Server:
 
     def wait(self) -> None:
         """Until it answers."""
-        deadline = time.monotonic() + 60
-        while True:
-            try:
-                self.client().close()
-                return
-            except psycopg.OperationalError:
-                assert self.process is not None
-                assert self.process.poll() is None, (self.folder / "log").read_text()
-                assert time.monotonic() < deadline, "PostgreSQL does not start"
-                time.sleep(0.02)
+        until("PostgreSQL answers", self._answers_or_ended, 60)
+        assert self.process is not None
+        assert self.process.poll() is None, (self.folder / "log").read_text()
+
+    def _answers_or_ended(self) -> bool:
+        assert self.process is not None
+        if self.process.poll() is not None:
+            return True
+        try:
+            self.client().close()
+        except psycopg.OperationalError:
+            return False
+        return True
 
     def client(self, dbname: str = "postgres", **options: Any) -> psycopg.Connection[Any]:
         """A plain connection, past everything of ours."""
@@ -141,15 +144,17 @@ class Bouncer:
             [program, "-q", str(folder / "ini")], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/",
             **_as_nobody(),
         )  # fmt: skip
-        deadline = time.monotonic() + 20
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
-                return
-            except OSError:
-                assert self.process.poll() is None, (folder / "log").read_text()
-                assert time.monotonic() < deadline, "PgBouncer does not start"
-                time.sleep(0.02)
+        until("PgBouncer answers", self._answers_or_ended, 20)
+        assert self.process.poll() is None, (folder / "log").read_text()
+
+    def _answers_or_ended(self) -> bool:
+        if self.process.poll() is not None:
+            return True
+        try:
+            socket.create_connection(("127.0.0.1", self.port), 1).close()
+        except OSError:
+            return False
+        return True
 
     def through(self, url: str) -> str:
         """The same database, by way of the pooler."""

@@ -13,7 +13,8 @@ from typing import Any
 
 import psycopg
 import pytest
-from postgres_field import Mill, job, opened, settle, worker
+from mill import Mill, job, settle, worker
+from postgres_field import opened
 from postgres_server import Server, place
 from psycopg.types.numeric import Int8
 

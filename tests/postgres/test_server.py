@@ -9,7 +9,8 @@ from typing import Any
 
 import psycopg
 import pytest
-from postgres_field import job, opened, settle, worker
+from mill import job, settle, worker
+from postgres_field import opened
 from postgres_server import Bouncer, Server
 
 from tidewheel.backends.postgres import migrating, wire

@@ -12,7 +12,8 @@ from contextlib import closing, contextmanager
 from typing import Any
 
 import pytest
-from postgres_field import Mill, job, opened, settle, worker
+from mill import Mill, job, settle, worker
+from postgres_field import opened
 from postgres_server import Server, free_port
 
 from tidewheel import Tidewheel

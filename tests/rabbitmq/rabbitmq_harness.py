@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from functools import partial
 from typing import Any
+
+from rig import until
 
 from tidewheel.backends.rabbitmq import wire
 from tidewheel.backends.rabbitmq.address import parse
@@ -49,11 +50,12 @@ class RabbitHarness(Harness):
             held[name] = held.get(name, 0) + 1
         before = {name: session._store.depth(name) or 0 for name in held}
         session.link.drop()
-        deadline = time.monotonic() + 10
         for name, count in held.items():
-            while (session._store.depth(name) or 0) < before[name] + count:
-                assert time.monotonic() < deadline, f"the server has not noticed that the connection is gone: {name}"
-                time.sleep(0.005)
+            until(
+                f"the server has noticed that the connection is gone: {name}",
+                lambda name=name, count=count: (session._store.depth(name) or 0) >= before[name] + count,
+                10,
+            )
 
     def recover(self, backend: Backend) -> Swept:
         """The server has done it already."""

@@ -6,7 +6,6 @@ import os
 import shutil
 import socket
 import subprocess
-import time
 from pathlib import Path
 
 from rig import until
@@ -51,19 +50,20 @@ class Server:
             self._process = subprocess.Popen(
                 command, env=self._env, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True, cwd=self.folder
             )
-        deadline = time.monotonic() + 60
-        while True:
-            try:
-                with socket.create_connection(("127.0.0.1", self.port), 1) as sock:
-                    sock.settimeout(2)
-                    sock.sendall(b"AMQP\x00\x00\x09\x01")
-                    if sock.recv(1):  # it answers once it is through with starting
-                        return
-            except OSError:
-                pass
-            assert self._process.poll() is None, (self.folder / "out").read_text()
-            assert time.monotonic() < deadline, "RabbitMQ does not start"
-            time.sleep(0.05)
+        until("RabbitMQ answers", self._answers_or_ended, 60)
+        assert self._process.poll() is None, (self.folder / "out").read_text()
+
+    def _answers_or_ended(self) -> bool:
+        assert self._process is not None
+        if self._process.poll() is not None:
+            return True
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), 1) as sock:
+                sock.settimeout(2)
+                sock.sendall(b"AMQP\x00\x00\x09\x01")
+                return bool(sock.recv(1))  # it answers once it is through with starting
+        except OSError:
+            return False
 
     @property
     def pid(self) -> int:

@@ -6,9 +6,11 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
+from pika.exceptions import ChannelClosedByBroker
 from proxy import Proxy
 from rabbit_field import Mill, channel, job, opened, settle, worker
 from rabbitmq_server import Server, free_port
@@ -157,6 +159,14 @@ def _publishes(backend: object) -> bool:
     return True
 
 
+def _consumers(url: str, queue: str) -> int:
+    with channel(url) as ch:
+        try:
+            return int(ch.queue_declare(queue, passive=True).method.consumer_count)
+        except ChannelClosedByBroker:
+            return 0
+
+
 class TestWorking:
     def test_the_queue_is_deleted_under_a_worker(self, url: str) -> None:
         backend = opened(url)
@@ -171,6 +181,25 @@ class TestWorking:
         eventually(lambda: second.id in mill.ended)
         other.broker.close()
         mill.stop()
+        backend.broker.close()
+
+    def test_a_queue_is_deleted_and_the_others_go_on(self, url: str) -> None:
+        backend = opened(url)
+        consumer = worker(backend)
+        name = backend.broker._store.names.jobs("one", "normal")  # type: ignore[attr-defined]
+        left = 2
+        backend.broker.publish([job(queue=q) for q in ("one", "two")])
+        while left:
+            left -= len(settle(consumer, consumer.claim(["one", "two"], 2, 10)))
+        with ThreadPoolExecutor(1) as pool:
+            claimed = pool.submit(consumer.claim, ["one", "two"], 5, 20)
+            eventually(lambda: _consumers(url, name) == 1)
+            with channel(url) as ch:
+                ch.queue_delete(name)
+            eventually(lambda: _consumers(url, name) == 1)
+            (r,) = backend.broker.publish([job(queue="two")])
+            assert [d.id for d in claimed.result(30)] == [r.id]
+        consumer.close()
         backend.broker.close()
 
     def test_a_connection_is_cut_with_jobs_in_hand(self, proxy: Proxy, url: str) -> None:

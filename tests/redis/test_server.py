@@ -13,7 +13,8 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from field import job, opened, settle, worker
+from field import opened
+from mill import job, settle, worker
 from redis_server import Server
 
 from tidewheel import Tidewheel

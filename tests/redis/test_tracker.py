@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from field import job, opened, settle
+from field import opened
+from mill import job, settle
 from msgspec.structs import replace
 from redis_harness import VirtualHarness
 from redis_server import Server

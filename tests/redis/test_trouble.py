@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 
 import pytest
-from field import Mill, job, opened, settle, sha, worker
+from field import opened, sha
+from mill import Mill, job, settle, worker
 from proxy import Proxy
 from redis_harness import VirtualHarness
 from redis_server import Server

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import inspect
 import os
-import select
 import threading
 import time
 from collections import deque
@@ -21,6 +20,7 @@ from psycopg.rows import tuple_row
 
 from tidewheel.backends.postgres.address import Address
 from tidewheel.backends.postgres.arrays import teach
+from tidewheel.backends.waiting import readable
 
 CONNECT = 3
 """Seconds within which a connection must be made (libpq knows whole ones, and takes 2 at least)."""
@@ -207,14 +207,3 @@ def settle_in(connection: Connection, pid: int) -> bool:
 def disown(connection: object) -> None:
     """Let a connection of the parent's never be closed by this process."""
     _inherited.append(connection)
-
-
-def readable(fds: Sequence[int], timeout: float) -> set[int]:
-    """Those that can be read within `timeout` seconds; returns with the first. Closed ones (-1) are left out."""
-    if not hasattr(select, "poll"):  # eventlet takes away what would block; its own select has no limit at 1024
-        return set(select.select([fd for fd in fds if fd >= 0], [], [], max(0.0, timeout))[0])
-    poll = select.poll()
-    for fd in fds:
-        if fd >= 0:
-            poll.register(fd, select.POLLIN)
-    return {fd for fd, _ in poll.poll(max(0.0, timeout) * 1000)}

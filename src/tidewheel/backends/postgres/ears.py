@@ -12,11 +12,11 @@ from typing import Any
 
 import psycopg
 
-from tidewheel.backends.alarm import Alarm
 from tidewheel.backends.postgres import arrays
-from tidewheel.backends.postgres.connections import Connection, disown, query, readable
+from tidewheel.backends.postgres.connections import Connection, disown, query
 from tidewheel.backends.postgres.faults import translate
 from tidewheel.backends.postgres.store import Store
+from tidewheel.backends.waiting import Alarm, readable
 
 POLL = 1.0
 """Seconds after which a waiting thread looks for itself although it listens."""

@@ -66,8 +66,6 @@ class Consumer:
 
     def claim(self, queues: Sequence[str], limit: int, wait: float) -> Sequence[Delivery]:
         session = self._session
-        if session.stale and not self._claimed:
-            session.link.drop()  # the next beat takes a new one, and the server gives what it holds for this one to that
         self._first = (self._first + 1) % max(1, len(queues))
         turns = [*queues[self._first :], *queues[: self._first]]
         try:

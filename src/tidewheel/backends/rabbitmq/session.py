@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import itertools
 import threading
-import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -32,10 +31,6 @@ from tidewheel.errors import BrokerError
 
 IDLE = 0.5
 """Seconds for which what was pushed may wait for a claim when nobody claims."""
-
-
-RECENT = 2.0
-"""Seconds after it was opened within which a tap that the server ends may be one on a queue that was just made again."""
 STRAGGLERS = 60
 """Consumers that were ended and are remembered."""
 
@@ -62,12 +57,10 @@ class Session:
         self.ready: list[Held] = []
         """Pushed, and not claimed. Guarded by `changed`, as everything here."""
         self.arrivals = 0
-        self.stale = False
-        """A queue of ours was deleted: see `_renew`."""
         self._mark: object = None
         """Of the channel that is in use."""
         self._worn = False
-        """Everything is shut, so the next tap may as well be on a fresh channel."""
+        """The next tap is to be on a fresh channel: one of our queues was deleted, or everything is shut and so may have been."""
         self.claiming = False
         self._taps: dict[Source, Tap] = {}
         self._tags: dict[str, Tap] = {}
@@ -101,7 +94,7 @@ class Session:
         return channel
 
     def _renew(self) -> None:
-        """Consume on a fresh channel, if nothing that came by the present one is still to be acknowledged.
+        """Consume on a fresh channel, if nothing that came by the present one is still to be acknowledged. All taps are shut.
 
         The server remembers for each channel how far it has come in a queue, by the queue's name. When that was deleted and made again, it
         drops what it pushes from the new one as known already: the job stays with us, unacknowledged and unseen (decision 0015).
@@ -135,17 +128,20 @@ class Session:
             ready = dict(zip(sources, depths, strict=True))
             want = wanted(ready, queues, limit)
             with self.changed:
+                renew = self._worn and not self._outstanding
                 keep = {
                     s for s, n in want.items()
-                    if (tap := self._taps.get(s)) is not None and tap.room >= min(n, ready[s] or 1) and tap.prefetch <= most
+                    if not renew and (tap := self._taps.get(s)) is not None and tap.room >= min(n, ready[s] or 1) and tap.prefetch <= most
                 }  # fmt: skip
                 shut = [tap for s, tap in self._taps.items() if s not in keep]
             self._shut(shut)
+            if renew:
+                self._renew()
             self._open([(s, n) for s, n in want.items() if s not in keep])
         except exceptions.AMQPError as error:
             if reply_code(error) == NOT_FOUND:
                 self._store.forget(queues)  # deleted under us: made again the next time round
-                self.stale = True
+                self._worn = True
             raise translate(error, self._store.address) from error
         return sum(min(ready[s], n) for s, n in want.items())
 
@@ -202,8 +198,6 @@ class Session:
     def _open(self, sources: Sequence[tuple[Source, int]]) -> None:
         if not sources:
             return
-        if self._worn:
-            self._renew()
         taps = [Tap(s, f"{self._worker}.{next(self._numbers)}", max(1, min(n, MOST))) for s, n in sources]
         with self.changed:
             self._taps.update({tap.source: tap for tap in taps})
@@ -371,25 +365,17 @@ class Session:
         self.link.close()
 
     def _cancelled(self, frame: Any) -> None:
-        """The server ends a tap: somebody deleted its queue, and it will be made again.
-
-        If that has happened already and the tap is one on the new queue, the server may mix the two up, and hold what it has just pushed to
-        us for a consumer of which it no longer knows. Then this session is over.
-        """
+        """The server ends a tap: somebody deleted its queue, and it will be made again."""
         tag = frame.method.consumer_tag
-        self.stale = True
         with self.changed:
+            self._worn = True
             tap = self._tags.get(tag.decode() if isinstance(tag, bytes) else tag)
             if tap is None:
                 return
             self._store.forget([tap.source[0]])
-            current = self._taps.get(tap.source)
-            mixed = current is not tap or time.monotonic() - tap.opened < RECENT
-            if current is tap:
+            if self._taps.get(tap.source) is tap:
                 del self._taps[tap.source]
             self.changed.notify_all()
-        if mixed:
-            self.link.drop()
 
     def _channel_ended(self, reason: BaseException) -> None:
         # All tags are void: there is no going on in this session.

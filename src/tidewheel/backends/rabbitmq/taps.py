@@ -7,7 +7,6 @@ open, so that an urgent job that comes in meanwhile is pushed before the next cl
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 
 from tidewheel.backends.rabbitmq.topology import BANDS, Band
@@ -20,14 +19,13 @@ MOST = 2000
 class Tap:
     """One consumer. `outstanding` are messages that came through it and are not acknowledged."""
 
-    __slots__ = ("opened", "outstanding", "prefetch", "source", "tag")
+    __slots__ = ("outstanding", "prefetch", "source", "tag")
 
     def __init__(self, source: Source, tag: str, prefetch: int) -> None:
         self.source = source
         self.tag = tag
         self.prefetch = prefetch
         self.outstanding = 0
-        self.opened = time.monotonic()
 
     @property
     def room(self) -> int:

@@ -6,16 +6,16 @@ redis-py's `Connection` is used directly: its pool and client cost a third of a 
 from __future__ import annotations
 
 import os
-import select
 import socket
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Protocol, cast
 
 import hiredis
 import redis
 
 from tidewheel.backends.redis.address import Address
+from tidewheel.backends.waiting import readable
 
 CONNECT = 1.5
 """Seconds within which a connection must be made."""
@@ -126,17 +126,6 @@ def _closed(connection: Connection) -> bool:
     """Whether there is something to read although nothing was asked: the end, or an error."""
     fd = fileno(connection)
     return fd < 0 or bool(readable((fd,), 0))
-
-
-def readable(fds: Sequence[int], timeout: float) -> set[int]:
-    """Those that can be read within `timeout` seconds; returns with the first. Closed ones (-1) are left out."""
-    if not hasattr(select, "poll"):  # eventlet takes away what would block; its own select has no limit at 1024
-        return set(select.select([fd for fd in fds if fd >= 0], [], [], max(0.0, timeout))[0])
-    poll = select.poll()
-    for fd in fds:
-        if fd >= 0:
-            poll.register(fd, select.POLLIN)
-    return {fd for fd, _ in poll.poll(max(0.0, timeout) * 1000)}
 
 
 def _keepalive() -> dict[int, int]:

@@ -9,10 +9,10 @@ from typing import Any
 
 import redis
 
-from tidewheel.backends.alarm import Alarm
-from tidewheel.backends.redis.connections import Connection, disown, fileno, readable
+from tidewheel.backends.redis.connections import Connection, disown, fileno
 from tidewheel.backends.redis.faults import translate
 from tidewheel.backends.redis.store import Store
+from tidewheel.backends.waiting import Alarm, readable
 
 POLL = 5.0
 """Seconds after which a waiting thread looks for itself."""

@@ -1,8 +1,10 @@
-"""A wake-up for a thread that waits on sockets."""
+"""Waiting on sockets, and being woken from it."""
 
 from __future__ import annotations
 
 import os
+import select
+from collections.abc import Sequence
 
 
 class Alarm:
@@ -39,3 +41,14 @@ class Alarm:
         for fd in (read, write):
             if fd >= 0:
                 os.close(fd)
+
+
+def readable(fds: Sequence[int], timeout: float) -> set[int]:
+    """Those that can be read within `timeout` seconds; returns with the first. Closed ones (-1) are left out."""
+    if not hasattr(select, "poll"):  # eventlet takes away what would block; its own select has no limit at 1024
+        return set(select.select([fd for fd in fds if fd >= 0], [], [], max(0.0, timeout))[0])
+    poll = select.poll()
+    for fd in fds:
+        if fd >= 0:
+            poll.register(fd, select.POLLIN)
+    return {fd for fd, _ in poll.poll(max(0.0, timeout) * 1000)}
