@@ -6,9 +6,9 @@ import inspect
 import os
 import threading
 import weakref
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, Protocol, TypeVar, overload
 
@@ -36,7 +36,7 @@ from tidewheel.listener import Listener
 from tidewheel.middleware import Middleware
 from tidewheel.result import Result
 from tidewheel.task import AsyncTask, Call, Task
-from tidewheel.transaction import Joined, joined, opened
+from tidewheel.transaction import Joined, Transaction, ajoined, joined, opened, turn
 from tidewheel.wire.failures import dotted
 from tidewheel.wire.values import encode
 
@@ -185,6 +185,15 @@ class Tidewheel:
 
     # -- publishing ---------------------------------------------------------------------------------------------------
 
+    def publish_new(self, call: Call[Any]) -> Result[Any]:
+        """Publish a call that was made just now, and that nobody else has: what `task.delay` does. Raises `BrokerError`s."""
+        if call.tx is not None or opened(self) is not None:
+            return self.publish_many((call,))[0]
+        (receipt,) = self.backend.broker.publish((call.envelope,), fresh=True)
+        if self.events.wants(JobPublished):
+            return self._results((call,), (receipt,))[0]
+        return Result(self, receipt.id, call.task.returns, created=receipt.created)
+
     def publish_many(self, calls: Iterable[Call[Any]]) -> list[Result[Any]]:
         """Publish calls of any tasks (`task.call(…)`) in one round trip, all or nothing. Raises `BrokerError`s."""
         calls = list(calls)
@@ -203,8 +212,18 @@ class Tidewheel:
         calls = list(calls)
         if not calls:
             return []
-        if self._joined(calls) is not None:
-            return self.publish_many(calls)  # on the caller's connection, and so in the caller's thread
+        if (block := self._joined(calls)) is not None:
+            connection = block.connection
+            role = (await self._abackend()).async_transactions
+            if role is None or not role.takes(connection):
+                return self.publish_many(calls)  # on a connection that blocks, and so in the caller's thread
+            async with turn(connection):
+                if block.connection is None:
+                    raise ConfigurationError("the transaction ended before this was published in it: await what publishes within its block")
+                envelopes = [c.envelope for c in calls]
+                receipts = await role.publish(envelopes, connection)
+            block.queues.update(e.queue for e in envelopes)
+            return self._results(calls, receipts)
         gatherer = self._gatherer
         if gatherer is None:
             from tidewheel.bridge import Gatherer  # asyncio is a third of the cost of importing Tidewheel: only who awaits pays it
@@ -212,20 +231,31 @@ class Tidewheel:
             gatherer = self._gatherer = Gatherer(self._publish)
         return self._results(calls, await gatherer.publish([c.envelope for c in calls]))
 
-    @contextmanager
-    def transaction(self, connection: C) -> Iterator[C]:
+    def transaction(self, connection: C) -> Transaction[C]:
         """Publish together with data of yours: jobs that are published in the block are stored when its transaction commits.
 
-            with app.transaction(connection):
-                connection.execute("INSERT INTO users …")
-                send_welcome.delay(7)
+            with app.transaction(connection):                   async with app.transaction(connection):
+                connection.execute("INSERT INTO users …")           await connection.execute("INSERT INTO users …")
+                send_welcome.delay(7)                                await send_welcome.adelay(7)
 
-        `connection` is a `psycopg.Connection` (or `sqlite3.Connection`) to the database that the broker uses. The block is as the
-        driver's own: committed at its end and rolled back when it raises, or, within a transaction that is open already, a savepoint.
-        Once it is committed, a worker is woken. Only the thread (or async task) of the block publishes into it. Raises `MissingRole` on
-        an engine that has no transactions, `ConfigurationError` for a connection to something else, `BrokerError`s.
+        `connection` is a `psycopg.Connection` (or `sqlite3.Connection`), for `async with` a `psycopg.AsyncConnection`, to the database that
+        the broker uses. The block is as the driver's own: committed at its end and rolled back when it raises, or, within a transaction
+        that is open already, a savepoint. Once it is committed, a worker is woken. Only the thread (or async task) of the block, and
+        async tasks that it started, publish into it. Raises `MissingRole` on an engine that has no transactions, `ConfigurationError` for a
+        connection to something else, `BrokerError`s.
         """
+        return Transaction(self._transaction(connection), self._atransaction(connection))
+
+    @contextmanager
+    def _transaction(self, connection: C) -> Iterator[C]:
         with self.transactions().begin(connection) as same, joined(self, same):
+            yield same
+
+    @asynccontextmanager
+    async def _atransaction(self, connection: C) -> AsyncIterator[C]:
+        what = "publish in a transaction that is awaited (`async with`)"
+        role = self._role((await self._abackend()).async_transactions, what, "postgresql://")
+        async with ajoined(self, role.begin(connection)) as same:
             yield same
 
     def _joined(self, calls: Sequence[Call[Any]]) -> Joined | None:
@@ -371,6 +401,14 @@ class Tidewheel:
                 self._backend = backend
             return self._backend
 
+    async def _abackend(self) -> Backend:
+        """The same off the event loop, for to open it takes a while."""
+        if (backend := self._backend) is not None:
+            return backend
+        import asyncio
+
+        return await asyncio.to_thread(lambda: self.backend)
+
     def close(self) -> None:
         """Release connections and threads. Jobs stay; the app may be used again."""
         with self._lock:
@@ -455,4 +493,3 @@ def _drop_all() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_drop_all)
-

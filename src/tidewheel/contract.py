@@ -3,19 +3,19 @@
 A backend is a folder `backends/<engine>/` with a `connect(url) -> Backend`; each role it fills is one file there. `Broker` and
 `Consumer` are required of everybody; the other roles are asked for once, at wiring, and a missing one fails there.
 
-Common rules. Batch-first: a single call is a batch of one. All calls are sync, may block, and raise `BrokerError`s. Bodies, values
-and errors are opaque bytes. Durations are seconds, moments epoch seconds on the broker's clock, both `float`. A `Broker` may be
-used from many threads. Of a `Consumer`, `claim` may run in one thread while `settle`, `beat` and `owned` run in another, never the
-same verb in two. No client handle may be used across a fork. The ten laws are in docs/reference/contract.md and, as tests, in
-`tidewheel.testing.conformance`.
+Common rules. Batch-first: a single call is a batch of one. All calls are sync (but for `AsyncTransactions`), may block, and raise
+`BrokerError`s. Bodies, values and errors are opaque bytes. Durations are seconds, moments epoch seconds on the broker's clock, both
+`float`. A `Broker` may be used from many threads. Of a `Consumer`, `claim` may run in one thread while `settle`, `beat` and `owned` run
+in another, never the same verb in two. No client handle may be used across a fork. The ten laws are in docs/reference/contract.md and,
+as tests, in `tidewheel.testing.conformance`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 import msgspec
 
@@ -23,10 +23,14 @@ from tidewheel.core.job import Delivery, Envelope, JobView, State, Token
 from tidewheel.core.outcome import AnyOutcome, Cancelled, Dead, Expired, Succeeded
 
 __all__ = [
-    "Archive", "Backend", "Beat", "Broadcaster", "Broker", "Browse", "CancelAnswer", "Consumer", "Control", "Counts",
-    "Description", "Final", "JobFilter", "Migration", "Migrations", "Progress", "Receipt", "Record", "ResultStore", "RunLimit",
-    "Settlement", "Swept", "Tracker", "TrackingConsumer", "Transactions", "Verdict", "WorkerInfo",
+    "Archive", "AsyncTransactions", "AtOnce", "Backend", "Beat", "Broadcaster", "Broker", "Browse", "CancelAnswer", "Consumer", "Control",
+    "Counts", "DeadLetters", "Description", "Final", "JobFilter", "Migration", "Migrations", "Progress", "Receipt", "Record",
+    "ResultStore", "RunLimit", "Settlement", "Swept", "Tracker", "TrackingConsumer", "Transactions", "Verdict", "WorkerInfo",
 ]  # fmt: skip
+
+
+AtOnce: TypeAlias = "Callable[[Sequence[Delivery]], None]"
+"""Takes deliveries as soon as they are there: see `Consumer.claim`."""
 
 
 class Receipt(msgspec.Struct, frozen=True):
@@ -150,13 +154,17 @@ class Consumer(Protocol):
         """Something was asked of this worker (a cancellation) and `beat` will tell what. Set while `claim` waits; reset by `beat`."""
         ...
 
-    def claim(self, queues: Sequence[str], limit: int, wait: float) -> Sequence[Delivery]:
+    def claim(self, queues: Sequence[str], limit: int, wait: float, at_once: AtOnce | None = None) -> Sequence[Delivery]:
         """Take up to `limit` ready jobs, highest priority first, then roughly oldest first; count the delivery.
 
         Blocks up to `wait` seconds while there is none (0: asks once) and returns early when there is work, on `wake`, or when there
         is `news` (where the engine can tell). With `limit` 0 it takes nothing and only waits for the latter two. Jobs past
         their `expires` end as expired instead. Queues take turns at being first, so that none starves. A call that raises may have
         claimed all the same: ask `owned` afterwards.
+
+        `at_once`: an engine that is told of jobs in a thread of its own may give them to this function there while the call waits, instead
+        of waking who claims: one thread less between the server and the run. They are not in the answer, which is then empty. What
+        the function raises, this raises.
         """
         ...
 
@@ -193,9 +201,10 @@ class Broker(Protocol):
         """Connect, check and migrate. Called once before anything else; raises a `BrokerError` that names the mend."""
         ...
 
-    def publish(self, batch: Sequence[Envelope]) -> Sequence[Receipt]:
+    def publish(self, batch: Sequence[Envelope], *, fresh: bool = False) -> Sequence[Receipt]:
         """Store the batch, all or nothing, at the level that `describe` tells, before returning. One receipt each, in order.
 
+        `fresh`: these ids were made just now and never published, so an engine need not look for them among what has ended.
         An envelope whose id is known, or whose key is taken in its queue, is not stored: its receipt names the job that is.
         Raises `BrokerFull` or `BrokerUnavailable` (nothing stored) or `PublishUnknown`.
         """
@@ -335,6 +344,23 @@ class Control(Protocol):
 
 
 @runtime_checkable
+class DeadLetters(Protocol):
+    """What `Browse` and `Control` do with dead jobs, of an engine that can look up no others. For people, as those."""
+
+    def jobs(self, which: JobFilter, limit: int = 50, before: str | None = None) -> Sequence[JobView]:
+        """As `Browse.jobs`, the dead ones only; of one that died twice, its last death."""
+        ...
+
+    def revive(self, ids: Sequence[str]) -> Sequence[bool]:
+        """As `Control.revive`."""
+        ...
+
+    def bury(self, ids: Sequence[str]) -> Sequence[bool]:
+        """As `Control.bury`."""
+        ...
+
+
+@runtime_checkable
 class Broadcaster(Protocol):
     """Says something to everybody who listens right now. Nothing is stored: who does not listen, or is just reconnecting, misses it."""
 
@@ -377,6 +403,26 @@ class Transactions(Protocol):
 
     def committed(self, queues: Iterable[str]) -> None:
         """A transaction that the caller began and ended has published to these queues: wake workers. Raises nothing."""
+        ...
+
+
+@runtime_checkable
+class AsyncTransactions(Protocol):
+    """Publishes inside a transaction on a connection of the user's that is awaited: `Transactions` for who must not block an event loop.
+
+    The one role that is awaited, because the connection is the user's. What the engine does on connections of its own it does in threads.
+    """
+
+    def takes(self, connection: object) -> bool:
+        """Whether this is a connection of the kind that is awaited. If not, it is a matter of `Transactions`."""
+        ...
+
+    def begin(self, connection: Any) -> AbstractAsyncContextManager[Any]:
+        """As `Transactions.begin`, on the user's connection."""
+        ...
+
+    async def publish(self, batch: Sequence[Envelope], connection: Any) -> Sequence[Receipt]:
+        """As `Transactions.publish`. One at a time on one connection, which is the caller's business."""
         ...
 
 
@@ -449,3 +495,6 @@ class Backend:
     tracker: Tracker | None = None
     carrier: Broker | None = None
     """The same broker for one whose jobs another engine's `tracker` keeps: it takes what `broker` refuses, for it cannot look jobs up."""
+    async_transactions: AsyncTransactions | None = None
+    dead_letters: DeadLetters | None = None
+    """Only of an engine without `browse` and `control`."""

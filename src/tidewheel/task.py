@@ -35,6 +35,8 @@ class Publisher(ResultSource, Protocol):
 
     payload_limit: int
 
+    def publish_new(self, call: Call[Any]) -> Result[Any]: ...
+
     def publish_many(self, calls: Iterable[Call[Any]]) -> list[Result[Any]]: ...
 
     async def apublish_many(self, calls: Iterable[Call[Any]]) -> list[Result[Any]]: ...
@@ -90,7 +92,7 @@ class Task(Generic[P, R]):
 
         Raises `InvalidArguments` before any I/O when they do not fit the function or cannot be stored, else a `BrokerError`.
         """
-        return self.publisher.publish_many((self.call(*args, **kwargs),))[0]
+        return self.publisher.publish_new(self._call(args, kwargs))
 
     async def adelay(self, *args: P.args, **kwargs: P.kwargs) -> Result[R]:
         """As `delay`, for async code. Calls that are under way together share one round trip."""
@@ -132,9 +134,9 @@ class Task(Generic[P, R]):
         any more · `key` idempotency key: while a job with it lives in the queue, and for `key_window` seconds (60) after it ended,
         a second one is not stored and you get the first one's Result · `retry` as in `@app.task` · `time_limit`,
         `soft_time_limit` seconds of one run · `result_ttl` seconds for which the result is kept (3600; 0: not) · `headers` texts
-        that travel with the job · `tx` a connection (`psycopg.Connection`, `sqlite3.Connection`) to the broker's own database: the job is
-        published when the transaction that is open on it commits, which is your business; see `app.transaction`, which also wakes a
-        worker then. Raises `ConfigurationError` for an impossible value.
+        that travel with the job · `tx` a connection (`psycopg.Connection`, `sqlite3.Connection`; with `adelay` a
+        `psycopg.AsyncConnection`) to the broker's own database: the job is published when the transaction that is open on it commits, which
+        is your business; see `app.transaction`, which also wakes a worker then. Raises `ConfigurationError` for an impossible value.
         """
         given = {k: v for k, v in locals().items() if k not in ("self", "tx", "__class__") and v is not ...}
         changed = self._with(self.options.changed(given))

@@ -2,14 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import weakref
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, contextmanager
 from contextvars import ContextVar
-from typing import Any
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from tidewheel.context import running
 
-__all__ = ["Joined", "joined", "opened"]
+if TYPE_CHECKING:
+    import asyncio
+
+__all__ = ["Joined", "Transaction", "ajoined", "joined", "opened", "turn"]
+
+C = TypeVar("C")
+
+
+class Blocking(Protocol):
+    """A driver's connection that is for `with`, as type checkers tell it from the other kind."""
+
+    def commit(self) -> None: ...
+
+
+class Awaited(Protocol):
+    """A driver's connection that is for `async with`."""
+
+    def commit(self) -> Coroutine[Any, Any, None]: ...
+
+
+B = TypeVar("B", bound=Blocking | None)
+A = TypeVar("A", bound=Awaited | None)
+
+
+class Transaction(Generic[C]):
+    """What `app.transaction(connection)` answers: a block to be entered once, by `with` or by `async with`, as the connection is."""
+
+    __slots__ = ("_awaited", "_blocking")
+
+    def __init__(self, blocking: AbstractContextManager[C], awaited: AbstractAsyncContextManager[C]) -> None:
+        self._blocking = blocking
+        self._awaited = awaited
+
+    def __enter__(self: Transaction[B]) -> B:
+        return self._blocking.__enter__()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> bool | None:
+        return self._blocking.__exit__(kind, error, trace)
+
+    async def __aenter__(self: Transaction[A]) -> A:
+        return await self._awaited.__aenter__()
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> bool | None:
+        return await self._awaited.__aexit__(kind, error, trace)
 
 
 class Joined:
@@ -26,6 +71,7 @@ class Joined:
 
 
 _innermost: ContextVar[Joined | None] = ContextVar("tidewheel_transaction", default=None)
+_turns: weakref.WeakKeyDictionary[Any, asyncio.Lock] = weakref.WeakKeyDictionary()
 
 
 @contextmanager
@@ -38,6 +84,52 @@ def joined(owner: object, connection: Any) -> Iterator[Joined]:
     finally:
         _innermost.reset(token)
         block.connection = None
+
+
+@asynccontextmanager
+async def ajoined(owner: object, begin: AbstractAsyncContextManager[C]) -> AsyncIterator[C]:
+    """The same within a transaction that is awaited.
+
+    Tasks that were started in it may be publishing when it ends, since an error ended it. Who is at it is let finish before that, or it
+    would go on in a transaction that nobody knows of; who waits for its turn finds that the block is over.
+    """
+    ending: asyncio.Lock | None = None
+    try:
+        async with begin as connection:
+            try:
+                with joined(owner, connection):
+                    yield connection
+            finally:
+                ending = turn(connection)
+                await _without_fail(ending)
+    finally:
+        if ending is not None:
+            ending.release()
+
+
+def turn(connection: Any) -> asyncio.Lock:
+    """Who holds it is the only one to publish on this connection: a publication may be several statements."""
+    import asyncio  # only who awaits pays for it
+
+    found = _turns.get(connection)
+    if found is None:
+        found = _turns[connection] = asyncio.Lock()
+    return found
+
+
+async def _without_fail(lock: asyncio.Lock) -> None:
+    """Acquire it. A cancellation meanwhile is raised when it is held."""
+    from asyncio import CancelledError
+
+    cancelled: CancelledError | None = None
+    while True:
+        try:
+            await lock.acquire()
+            break
+        except CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled
 
 
 def opened(owner: object) -> Joined | None:

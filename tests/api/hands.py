@@ -47,9 +47,9 @@ class Recorder:
         self._inner = inner
         self.batches: list[list[Envelope]] = []
 
-    def publish(self, batch: Sequence[Envelope]) -> Sequence[Receipt]:
+    def publish(self, batch: Sequence[Envelope], *, fresh: bool = False) -> Sequence[Receipt]:
         self.batches.append(list(batch))
-        return self._inner.publish(batch)  # type: ignore[no-any-return]
+        return self._inner.publish(batch, fresh=fresh)  # type: ignore[no-any-return]
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)

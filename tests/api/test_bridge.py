@@ -6,7 +6,6 @@ import asyncio
 import threading
 from collections.abc import Sequence
 
-import pytest
 from hands import Recorder
 
 from tidewheel import Tidewheel
@@ -42,13 +41,17 @@ def test_what_comes_while_one_is_under_way_goes_as_one() -> None:
     slow = Slow()
     gatherer = Gatherer(slow)
 
-    async def main() -> list[Sequence[Receipt]]:
+    async def main() -> list[Sequence[Receipt] | None]:
         first = asyncio.ensure_future(gatherer.publish(envelopes("a")))
         await asyncio.to_thread(slow.began.acquire)
-        others = [asyncio.ensure_future(gatherer.publish(envelopes(f"b{n}", f"c{n}"))) for n in range(10)]
-        await asyncio.sleep(0)
-        slow.go.release(2)
-        return [await first, *[await o for o in others]]
+
+        async def let_go() -> None:
+            slow.go.release(2)
+
+        # A loop takes its tasks in the order in which they came, so all have been published when it lets go.
+        others = [gatherer.publish(envelopes(f"b{n}", f"c{n}")) for n in range(10)]
+        *receipts, _ = await asyncio.gather(first, *others, let_go())
+        return receipts
 
     receipts = asyncio.run(main())
     assert [len(b) for b in slow.batches] == [1, 20]
@@ -87,18 +90,19 @@ def test_who_gives_up_waiting_does_not_disturb_the_others() -> None:
     slow = Slow()
     gatherer = Gatherer(slow)
 
-    async def main() -> Sequence[Receipt]:
+    async def main() -> list[object]:
         lost = asyncio.ensure_future(gatherer.publish(envelopes("a")))
         await asyncio.to_thread(slow.began.acquire)
-        kept = asyncio.ensure_future(gatherer.publish(envelopes("b")))
-        await asyncio.sleep(0)
-        lost.cancel()
-        slow.go.release(2)
-        with pytest.raises(asyncio.CancelledError):
-            await lost
-        return await kept
 
-    assert asyncio.run(main()) == [Receipt("b")]
+        async def give_up() -> None:
+            lost.cancel()
+            slow.go.release(2)
+
+        return await asyncio.gather(lost, gatherer.publish(envelopes("b")), give_up(), return_exceptions=True)
+
+    lost, kept, _ = asyncio.run(main())
+    assert isinstance(lost, asyncio.CancelledError)
+    assert kept == [Receipt("b")]
 
 
 def test_loops_come_and_go() -> None:

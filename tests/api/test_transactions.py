@@ -157,6 +157,17 @@ def test_an_engine_without_transactions_says_so(data: sqlite3.Connection) -> Non
             task.using(tx=data).delay(1)
 
 
+def test_nothing_is_awaited_in_a_file(app: Tidewheel, data: sqlite3.Connection) -> None:
+    async def begin() -> None:
+        async with app.transaction(data):
+            pass
+
+    with pytest.raises(MissingRole, match=r"`async with`.*a postgresql:// broker can"):
+        asyncio.run(begin())
+    with pytest.raises(ConfigurationError, match=r"needs a sqlite3\.Connection.*<class 'object'>"):
+        asyncio.run(app.task(name="task")(lambda n: n).using(tx=object()).adelay(1))
+
+
 def test_inside_of_the_block_other_changes_are_refused_at_once(app: Tidewheel, data: sqlite3.Connection) -> None:
     task = app.task(name="task")(lambda n: n)
     result = task.delay(1)

@@ -41,7 +41,7 @@ TASKS = """
     @app.task(name="soft", soft_time_limit=0.3, time_limit=20)
     def soft():
         try:
-            time.sleep(15)
+            time.sleep(15)  # here and below: a task that takes longer than it may
         except SoftTimeLimitExceeded:
             return "cleaned up"
 

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from tidewheel.backends.memory.broker import Broker
 from tidewheel.backends.memory.consumer import Consumer
 from tidewheel.backends.memory.store import Store
-from tidewheel.contract import Backend, Beat, Counts, Description, Progress, Receipt, Settlement, Swept, Verdict, WorkerInfo
+from tidewheel.contract import AtOnce, Backend, Beat, Counts, Description, Progress, Receipt, Settlement, Swept, Verdict, WorkerInfo
 from tidewheel.core.job import Delivery, Envelope, Token
 
 
@@ -101,7 +101,7 @@ class CarrierConsumer:
     def news(self) -> bool:
         return False
 
-    def claim(self, queues: Sequence[str], limit: int, wait: float) -> Sequence[Delivery]:
+    def claim(self, queues: Sequence[str], limit: int, wait: float, at_once: AtOnce | None = None) -> Sequence[Delivery]:
         made = []
         for message in self._consumer.claim(queues, limit, wait):
             tag = next(self._tags)

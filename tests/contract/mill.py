@@ -27,13 +27,15 @@ def settle(consumer: Consumer, deliveries: Sequence[Delivery], outcome: AnyOutco
 
 
 class Mill(threading.Thread):
-    """A worker in a thread: claims, settles, reconciles after trouble, until `stop`. It never gives up."""
+    """A worker in a thread: claims and settles, after trouble reconciles or takes a new session, until `stop`. It never gives up."""
 
     def __init__(self, backend: Backend) -> None:
         super().__init__(daemon=True)
+        self._backend = backend
         self.consumer = worker(backend)
         self.ended: list[str] = []
         self.troubles = 0
+        self.sessions = 1
         self._stopping = threading.Event()
         self.start()
 
@@ -44,11 +46,15 @@ class Mill(threading.Thread):
         while not self._stopping.is_set() or unsettled or reconcile:
             try:
                 if unsettled:
-                    self.consumer.settle([Settlement(d.id, d.token, Succeeded(b"v")) for d in unsettled])
-                    self.ended += [d.id for d in unsettled]
+                    verdicts = settle(self.consumer, unsettled)
+                    self.ended += [d.id for d, verdict in zip(unsettled, verdicts, strict=True) if verdict == "ok"]
                     unsettled = []
                 elif reconcile:
-                    unsettled = list(self.consumer.owned())
+                    if self.consumer.beat().lost:
+                        self.consumer = worker(self._backend)
+                        self.sessions += 1
+                    else:
+                        unsettled = list(self.consumer.owned())
                     reconcile = False
                 else:
                     unsettled = list(self.consumer.claim(["default"], 20, 0.2))

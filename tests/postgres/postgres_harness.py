@@ -82,6 +82,9 @@ class RealHarness(Harness):
     def data(self, *, elsewhere: bool = False) -> Any:
         return psycopg.connect(self.server.database() if elsewhere else self.server.url)
 
+    async def adata(self, *, elsewhere: bool = False) -> Any:
+        return await psycopg.AsyncConnection.connect(self.server.database() if elsewhere else self.server.url)
+
     def close(self) -> None:
         self.client.close()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -45,16 +44,8 @@ def frozen(*pids: int) -> Iterator[None]:
 
 
 def test_workers_are_killed(rig: Rig, rows: Rows) -> None:
-    rng = random.Random(20261123)
     results = rig.jobs.book.starmap([(n, 0.002) for n in range(300)])
-    workers = [rig.start("-c", "2"), rig.start("-c", "2")]
-    for _ in range(3):
-        done = len(rows())
-        until("some more effects", lambda done=done: len(rows()) > min(290, done + rng.randrange(10, 60)))
-        victim = workers.pop(rng.randrange(2))
-        victim.kill()
-        victim.wait()
-        workers.append(rig.start("-c", "2", wait=False))
+    rig.kill_workers(3, 300, ("-c", "2"), done=lambda: len(rows()))
     assert sorted(r.get(60) for r in results) == list(range(300))
     assert rows() == list(range(300))
 

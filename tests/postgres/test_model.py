@@ -32,11 +32,11 @@ class ToldStore(Store):
     moment: Callable[[], float]
     told = 0.0
 
-    def _on(self, connection: Connection, work: Callable[[Connection], T], limit: float) -> T:
+    def on(self, connection: Connection, work: Callable[[Connection], T], limit: float) -> T:
         if self.told != self.moment():
             self.told = self.moment()
             PostgresMachine.sql.execute("UPDATE public.told SET moment = %s", (self.told,))
-        return super()._on(connection, work, limit)
+        return super().on(connection, work, limit)
 
 
 class PostgresMachine(Machine):

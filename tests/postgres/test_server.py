@@ -18,7 +18,7 @@ from tidewheel.backends.postgres.address import parse
 from tidewheel.backends.postgres.faults import translate
 from tidewheel.backends.postgres.schema import steps
 from tidewheel.backends.postgres.store import Store
-from tidewheel.contract import Backend, Transactions
+from tidewheel.contract import Backend, Settlement, Transactions
 from tidewheel.core.outcome import Dead, Succeeded
 from tidewheel.errors import BrokerCorrupt, BrokerError, BrokerFull, BrokerUnavailable, ConfigurationError
 from tidewheel.testing.conformance.harness import Aside, eventually
@@ -230,18 +230,17 @@ class TestTransactions:
             assert mine.execute("SELECT 1 AS one").fetchone() == {"one": 1}
         assert backend.broker.counts()["default"].ready == 2
 
-    def test_an_asynchronous_connection_is_told_apart(self, role: tuple[Backend, Transactions], url: str) -> None:
-        import asyncio
-
-        async def attempt() -> None:
-            connection = await psycopg.AsyncConnection.connect(url)
-            try:
-                role[1].publish([job()], connection)
-            finally:
-                await connection.close()
-
-        with pytest.raises(ConfigurationError, match=r"AsyncConnection.*adelay"):
-            asyncio.run(attempt())
+    def test_a_task_that_passes_over_a_failed_statement_has_failed(self, role: tuple[Backend, Transactions]) -> None:
+        """An error of the broker's would be a lost run, and come again."""
+        backend, transactions = role
+        consumer = worker(backend)
+        backend.broker.publish([job()])
+        (delivery,) = consumer.claim(["default"], 1, 0)
+        with pytest.raises(ConfigurationError, match="block of its own"), transactions.begin() as ours:
+            with pytest.raises(psycopg.errors.DivisionByZero):
+                ours.execute("SELECT 1 / 0")
+            transactions.settle([Settlement(delivery.envelope.id, delivery.token, Succeeded(None))], ours)
+        assert settle(consumer, [delivery]) == ["ok"]
 
     def test_autocommit_without_a_block(self, role: tuple[Backend, Transactions], url: str) -> None:
         with psycopg.connect(url, autocommit=True) as mine, pytest.raises(ConfigurationError, match="autocommit"):

@@ -41,8 +41,10 @@ class Ended(Store):
     """Its session is ended by an administrator, once: before it says anything, or after the server has done it."""
 
     when = ""
+    meanwhile: Callable[[], object] | None = None
+    """What others do before it is noticed."""
 
-    def _on(self, connection: Connection, work: Callable[[Connection], T], limit: float) -> T:
+    def on(self, connection: Connection, work: Callable[[Connection], T], limit: float) -> T:
         when, self.when = self.when, ""
 
         def disturbed(connection: Connection) -> T:
@@ -51,10 +53,12 @@ class Ended(Store):
             answer = work(connection)
             if when == "after":
                 self.end(connection)
+                if self.meanwhile is not None:
+                    self.meanwhile()
                 connection.execute("SELECT 1")  # where the answer is awaited, the news of the end comes
             return answer
 
-        return super()._on(connection, disturbed if when else work, limit)
+        return super().on(connection, disturbed if when else work, limit)
 
     def end(self, connection: Connection) -> None:
         with closing(self.connections.make()) as other:
@@ -91,6 +95,22 @@ class TestEndedSessions:
         receipts = backend.broker.publish(batch)
         assert [r.id for r in receipts] == [e.id for e in batch]
         assert backend.broker.counts()["default"].ready == many + 1
+
+    def test_a_job_that_has_run_before_its_publication_was_answered(self, client: tuple[Backend, Ended], url: str) -> None:
+        """A new job is not looked for among the ended; one that is published for the second time is."""
+        backend, store = client
+        other = opened(url)
+        consumer = worker(other)
+
+        def run() -> None:
+            assert settle(consumer, consumer.claim(["default"], 5, 0)) == ["ok"]
+
+        store.when, store.meanwhile = "after", run
+        (receipt,) = backend.broker.publish([job()], fresh=True)
+        assert not receipt.created
+        assert backend.broker.counts(["default"])["default"].ready == 0
+        consumer.close()
+        other.broker.close()
 
     @pytest.mark.parametrize("when", WHEN)
     def test_claim(self, client: tuple[Backend, Ended], when: str) -> None:

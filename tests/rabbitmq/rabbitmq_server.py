@@ -37,7 +37,11 @@ class Server:
             RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=f"+S 2:2 +sbwt none +sbwtdcpu none +sbwtdio none {DUE_AGAIN}", LC_ALL="C.UTF-8",
         )  # fmt: skip
         self._process: subprocess.Popen[bytes] | None = None
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.close()  # nobody else will: the fixture never came to its end
+            raise
 
     @property
     def url(self) -> str:

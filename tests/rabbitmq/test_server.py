@@ -10,7 +10,8 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from rabbit_field import channel, job, opened, settle, worker
+from mill import job, settle, worker
+from rabbit_field import channel, opened
 from rabbitmq_server import Server
 
 from tidewheel import Tidewheel

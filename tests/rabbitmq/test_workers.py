@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import signal
 import time
 
@@ -12,8 +11,6 @@ from rabbitmq_server import Server
 from rig import Rig, alive, until
 
 pytestmark = pytest.mark.kill
-
-SEED = 20261123
 
 
 def ended(rig: Rig) -> set[str]:
@@ -49,16 +46,8 @@ def test_retries_come_through_the_ladder(rig: Rig) -> None:
 
 
 def test_workers_are_killed(rig: Rig) -> None:
-    rng = random.Random(SEED)
     results = rig.jobs.work.starmap([(n, 0.004) for n in range(400)])
-    workers = [rig.start("-c", "2"), rig.start("-P", "threads", "-c", "4")]
-    for k in range(4):
-        seen = len(ended(rig))
-        until("some more jobs ended", lambda seen=seen: len(ended(rig)) > min(390, seen + rng.randrange(10, 50)))
-        victim = workers.pop(rng.randrange(2))
-        victim.kill()
-        victim.wait()
-        workers.append(rig.start("-c", "2", wait=k % 2 == 0))
+    rig.kill_workers(4, 400, ("-c", "2"), ("-P", "threads", "-c", "4"), done=lambda: len(ended(rig)))
     until("all ended", lambda: {r.id for r in results} <= ended(rig), 60)
     assert sum(rig.runs().values()) <= 400 + 4 * 40
     until("nothing is left", lambda: rig.app.counts()["default"].ready == 0)

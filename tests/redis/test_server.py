@@ -7,7 +7,6 @@ import shutil
 import socket
 import subprocess
 import threading
-import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -143,9 +142,7 @@ def _break_saving(server: Server) -> None:
     client = server.client()
     client.set("x", 1)
     client.bgsave()
-    deadline = time.monotonic() + 10
-    while client.info("persistence")["rdb_last_bgsave_status"] == "ok" or client.info("persistence")["rdb_bgsave_in_progress"]:
-        assert time.monotonic() < deadline
+    eventually(lambda: (i := client.info("persistence"))["rdb_last_bgsave_status"] != "ok" and not i["rdb_bgsave_in_progress"])
 
 
 class TestRefusals:

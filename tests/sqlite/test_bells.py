@@ -170,7 +170,6 @@ class TestWaiters:
         def ring() -> None:
             while not stop.is_set():
                 other.broker._store.bells.ring_waiters()  # type: ignore[attr-defined]
-                time.sleep(0)
 
         thread = threading.Thread(target=ring)
         thread.start()

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import os
+import random
 import signal
 import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple, TypeVar
@@ -18,6 +20,9 @@ from tidewheel.result import Result
 
 APPS = Path(__file__).parent / "apps"
 T = TypeVar("T")
+
+SEED = int(os.environ.get("KILL_SEED", "20261122"))
+"""Decides who is killed, and when."""
 
 
 def until(what: str, condition: Callable[[], T], seconds: float = 30.0) -> T:
@@ -96,6 +101,37 @@ class Rig:
         process.send_signal(sig)
         return process.wait(seconds)
 
+    def kill_workers(self, kills: int, jobs: int, *pools: Sequence[str], done: Callable[[], int] | None = None) -> set[int]:
+        """While two workers do `jobs` jobs, kill one of them again and again, each time after some more of these; another takes its place.
+
+        `pools` are the flags of workers, in turn; `done` tells how many jobs have ended. Answers every process that died.
+        """
+        rng, killed, flags = random.Random(SEED), set[int](), itertools.cycle(pools)
+        workers = [self.start(*next(flags)) for _ in range(2)]
+        for k in range(kills):
+            self._some_more(jobs, rng.randrange(10, 60), done)
+            victim = workers.pop(rng.randrange(2))
+            killed |= family(victim.pid)
+            victim.kill()
+            victim.wait()
+            workers.append(self.start(*next(flags), wait=k % 2 == 0))
+        return killed
+
+    def kill_executors(self, kills: int, jobs: int) -> set[int]:
+        """While `jobs` jobs are done, kill a process that runs one, again and again. Answers every process that died."""
+        rng, killed = random.Random(SEED), set[int]()
+        for _ in range(kills):
+            self._some_more(jobs, rng.randrange(5, 50))
+            for pid in [line.pid for line in self.history("start")[-2:] if alive(line.pid)][:1]:
+                killed.add(pid)
+                os.kill(pid, signal.SIGKILL)
+        return killed
+
+    def _some_more(self, jobs: int, more: int, done: Callable[[], int] | None = None) -> None:
+        ended = done or (lambda: len(self.history("end")))
+        enough = min(jobs - 10, ended() + more)  # the last ones are left for whoever comes after the last kill
+        until("some more jobs ended", lambda: ended() > enough)
+
     def check(self, results: list[Result[Any]], killed: set[int], *, most_extra: int, seconds: float = 90.0) -> None:
         """Every job ended well, with its number as its value; every run but a job's last was in a process that died; nothing is left."""
         assert sorted(r.get(seconds) for r in results) == list(range(len(results)))
@@ -142,3 +178,8 @@ def children(pid: int) -> list[int]:
         out += found
         todo += found
     return out
+
+
+def family(pid: int) -> set[int]:
+    """A process and all its descendants."""
+    return {pid, *children(pid)}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import signal
 import sqlite3
 from pathlib import Path
@@ -33,16 +32,8 @@ def rows(path: Path) -> list[int]:
 
 
 def test_workers_are_killed(rig: Rig, effects: Path) -> None:
-    rng = random.Random(20261123)
     results = rig.jobs.book.starmap([(n, 0.002) for n in range(300)])
-    workers = [rig.start("-c", "2"), rig.start("-c", "2")]
-    for _ in range(5):
-        done = len(rows(effects))
-        until("some more effects", lambda done=done: len(rows(effects)) > min(290, done + rng.randrange(10, 40)))
-        victim = workers.pop(rng.randrange(2))
-        victim.kill()
-        victim.wait()
-        workers.append(rig.start("-c", "2", wait=False))
+    rig.kill_workers(5, 300, ("-c", "2"), done=lambda: len(rows(effects)))
     assert sorted(r.get(60) for r in results) == list(range(300))
     assert rows(effects) == list(range(300))
 

@@ -3,54 +3,30 @@
 from __future__ import annotations
 
 import os
-import random
 import signal
 
 import pytest
-from rig import Rig, alive, children, until
+from rig import Rig, alive, children, family, until
 
 pytestmark = pytest.mark.kill
-
-SEED = int(os.environ.get("KILL_SEED", "20261122"))
-
-
-def family(pid: int) -> set[int]:
-    return {pid, *children(pid)}
-
 
 POOLS = [("-P", "processes", "-c", "2"), ("-P", "threads", "-c", "4"), ("-P", "asyncio", "-c", "4"), ("-P", "gevent", "-c", "4")]
 
 
 @pytest.mark.parametrize("pool", POOLS, ids=lambda p: p[1])
 def test_workers_are_killed(rig: Rig, pool: tuple[str, ...]) -> None:
-    rng, killed, kills = random.Random(SEED), set(), 8
     results = rig.jobs.work.starmap([(i, 0.004) for i in range(700)])
-    workers = [rig.start(*pool), rig.start(*pool)]
-    for k in range(kills):
-        ended = len(rig.history("end"))
-        until("some more jobs ended", lambda ended=ended: len(rig.history("end")) > min(690, ended + rng.randrange(10, 60)) )
-        victim = workers.pop(rng.randrange(2))
-        killed |= family(victim.pid)
-        victim.kill()
-        victim.wait()
-        workers.append(rig.start(*pool, wait=k % 2 == 0))
+    killed = rig.kill_workers(8, 700, pool)
     # Settled in batches: a job may have ended and its outcome have died with the worker. Slots, and what was on its way to the broker.
-    rig.check(results, killed, most_extra=kills * 40)
+    rig.check(results, killed, most_extra=8 * 40)
 
 
 def test_executors_are_killed(rig: Rig) -> None:
-    rng, killed, kills = random.Random(SEED), set(), 25
     results = rig.jobs.work.starmap([(i, 0.003) for i in range(1500)])
     rig.start("-c", "2")
-    for _ in range(kills):
-        ended = len(rig.history("end"))
-        until("some more jobs ended", lambda ended=ended: len(rig.history("end")) > min(1490, ended + rng.randrange(5, 50)))
-        pids = [line.pid for line in rig.history("start")[-2:] if alive(line.pid)]
-        for pid in pids[:1]:
-            killed.add(pid)
-            os.kill(pid, signal.SIGKILL)
+    killed = rig.kill_executors(25, 1500)
     # An outcome is in the kernel's buffer before the next job begins: at most the one job that was running is repeated.
-    rig.check(results, killed, most_extra=kills)
+    rig.check(results, killed, most_extra=25)
 
 
 def test_the_forkserver_is_killed(rig: Rig) -> None:

@@ -34,7 +34,7 @@ def add(a: int, b: int) -> int:
 
 @app.task
 async def aadd(a: int, b: int) -> int:
-    await asyncio.sleep(0)
+    await asyncio.sleep(0)  # so that it does not end within one step of its loop
     return a + b
 
 
@@ -54,7 +54,7 @@ def spin(limit: float = 20.0) -> str:
     end = time.monotonic() + limit
     try:
         while time.monotonic() < end:
-            time.sleep(0.001)
+            time.sleep(0.001)  # works, and can be interrupted
     except SoftTimeLimit:
         return "cleaned up"
     return "not interrupted"
@@ -64,7 +64,7 @@ def spin(limit: float = 20.0) -> str:
 async def aspin() -> str:
     started.set()
     try:
-        await asyncio.sleep(20)
+        await asyncio.sleep(20)  # is to be interrupted
     except SoftTimeLimit:
         return "cleaned up"
     return "not interrupted"

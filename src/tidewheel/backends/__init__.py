@@ -21,7 +21,7 @@ ENGINES = {
 
 def connect(url: str, results: str | None = None) -> Backend:
     """The engine that a URL names, wired but not opened; with its results in another engine if `results` names one. An engine that cannot
-    look jobs up has all that it lacks from there.
+    look jobs up (it has a `carrier`) has all that it lacks from there.
 
     Raises `ConfigurationError` for a URL that names none, and for `results` where none can be kept.
     """
@@ -29,7 +29,7 @@ def connect(url: str, results: str | None = None) -> Backend:
     if results is None or absolute(results) == absolute(url):
         return backend
     keeper = _engine(results, "results")
-    if backend.control is None and keeper.tracker is not None:
+    if backend.carrier is not None and keeper.tracker is not None:
         from tidewheel.backends.tracked import tracked
 
         return tracked(backend, keeper, _place(url))

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from tidewheel.contract import (
     Archive,
+    AtOnce,
     Backend,
     Beat,
     Broker,
@@ -50,6 +51,7 @@ def apart(carrier: Backend, keeper: Backend, archive: Archive, results: ResultSt
     return Backend(
         _Broker(carrier.broker, keeper.broker, archive), _Results(results, carrier.results), carrier.browse,
         None if carrier.control is None else _Control(carrier.control, results), broadcaster=carrier.broadcaster,
+        dead_letters=carrier.dead_letters,
     )  # fmt: skip
 
 
@@ -65,8 +67,8 @@ class _Broker:
         self._broker.open()
         self._keeper.open()
 
-    def publish(self, batch: Sequence[Envelope]) -> Sequence[Receipt]:
-        return self._broker.publish(batch)
+    def publish(self, batch: Sequence[Envelope], *, fresh: bool = False) -> Sequence[Receipt]:
+        return self._broker.publish(batch, fresh=fresh)
 
     def consumer(self, info: WorkerInfo) -> Consumer:
         return _Consumer(self._broker.consumer(info), self._archive)
@@ -113,8 +115,9 @@ class _Consumer:
     def news(self) -> bool:
         return self._consumer.news
 
-    def claim(self, queues: Sequence[str], limit: int, wait: float) -> Sequence[Delivery]:
-        return self._note(self._consumer.claim(queues, limit, wait))
+    def claim(self, queues: Sequence[str], limit: int, wait: float, at_once: AtOnce | None = None) -> Sequence[Delivery]:
+        noted = None if at_once is None else lambda deliveries: at_once(self._note(deliveries))
+        return self._note(self._consumer.claim(queues, limit, wait, noted))
 
     def owned(self) -> Sequence[Delivery]:
         return self._note(self._consumer.owned())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,16 +13,21 @@ from tidewheel.cli.output import state_color, write_items, write_object
 from tidewheel.cli.session import Session
 from tidewheel.cli.tables import Column
 from tidewheel.cli.words import age, clock, iso, shown
-from tidewheel.contract import Browse, JobFilter
+from tidewheel.contract import Browse, Control, DeadLetters, JobFilter
 from tidewheel.core.job import HistoryEntry, JobView
 from tidewheel.observe.text import cap, escape, indent, user_frames
 from tidewheel.wire.call import decode_call
 from tidewheel.wire.failures import decode_error
 from tidewheel.wire.values import decode
 
-__all__ = ["dead_columns", "item", "job_columns", "list_jobs", "pages", "show_job"]
+if TYPE_CHECKING:
+    from tidewheel import Tidewheel
+
+__all__ = ["changes_dead", "dead_columns", "item", "job_columns", "list_jobs", "looks_at_dead", "pages", "show_job"]
 
 PAGE = 500
+LETTERS = 10_000
+"""The same for an engine where each page means to read all dead letters."""
 ARGUMENT = 2_000
 """Characters of one argument, or of the value, that are shown to people; JSON output has all of them."""
 
@@ -84,7 +89,7 @@ def dead_columns(views: Mapping[str, JobView], now: float) -> list[Column]:
 def list_jobs(session: Session, which: JobFilter, limit: int, before: str | None, *, dead: bool, none: str) -> None:
     """One page of jobs on standard output, and below it, for people, how to get the next."""
     app = session.connect()
-    views = app.browse().jobs(which, limit, before)
+    views = (looks_at_dead(app) if dead else app.browse()).jobs(which, limit, before)
     by_id = {v.id: v for v in views}
     columns = dead_columns if dead else job_columns
     write_items(session, [item(v) for v in views], columns(by_id, app.backend.broker.now()), none=none)
@@ -92,10 +97,20 @@ def list_jobs(session: Session, which: JobFilter, limit: int, before: str | None
         session.remark(f"(these are the newest {limit}; older ones: --before {views[-1].id})")
 
 
-def pages(browse: Browse, which: JobFilter) -> Iterator[Sequence[JobView]]:
+def looks_at_dead(app: Tidewheel) -> Browse | DeadLetters:
+    """The role that lists dead jobs."""
+    return app.backend.dead_letters or app.browse()
+
+
+def changes_dead(app: Tidewheel) -> Control | DeadLetters:
+    """The role that revives and deletes them."""
+    return app.backend.dead_letters or app.control()
+
+
+def pages(browse: Browse | DeadLetters, which: JobFilter) -> Iterator[Sequence[JobView]]:
     """All jobs that match, page by page, newest first. A job that changes meanwhile is seen at most once."""
-    before: str | None = None
-    while views := browse.jobs(which, PAGE, before):
+    before, size = None, PAGE if isinstance(browse, Browse) else LETTERS
+    while views := browse.jobs(which, size, before):
         yield views
         before = views[-1].id
 
@@ -103,10 +118,16 @@ def pages(browse: Browse, which: JobFilter) -> Iterator[Sequence[JobView]]:
 # -- one job ----------------------------------------------------------------------------------------------------------
 
 
-def show_job(session: Session, job_id: str, *, arguments: bool) -> None:
-    """Everything that is known of one job."""
+def show_job(session: Session, job_id: str, *, arguments: bool, dead: bool = False) -> None:
+    """Everything that is known of one job; `dead`: of a dead one, where others cannot be looked up."""
     app = session.connect()
-    job = app.browse().job(job_id)
+    letters = app.backend.dead_letters if dead else None
+    if letters is not None:
+        job = next(iter(letters.jobs(JobFilter(state="dead", ids=(job_id,)), 1)), None)
+        if job is None:
+            raise NotFound(f"no dead job {job_id} is known")
+    else:
+        job = app.browse().job(job_id)
     if job is None:
         app.record(job_id)  # says why: no id at all, too old, or unknown
         raise NotFound(f"no job {job_id} is known")

@@ -12,7 +12,20 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Literal, TypeVar
 
-from tidewheel.contract import Beat, Broker, Consumer, Counts, Description, Progress, Receipt, Settlement, Swept, Verdict, WorkerInfo
+from tidewheel.contract import (
+    AtOnce,
+    Beat,
+    Broker,
+    Consumer,
+    Counts,
+    Description,
+    Progress,
+    Receipt,
+    Settlement,
+    Swept,
+    Verdict,
+    WorkerInfo,
+)
 from tidewheel.core.job import Delivery, Envelope
 from tidewheel.errors import BrokerUnavailable
 
@@ -61,8 +74,8 @@ class FlakyBroker:
     def open(self) -> None:
         self._broker.open()
 
-    def publish(self, batch: Sequence[Envelope]) -> Sequence[Receipt]:
-        return self._call("publish", lambda: self._broker.publish(batch))
+    def publish(self, batch: Sequence[Envelope], *, fresh: bool = False) -> Sequence[Receipt]:
+        return self._call("publish", lambda: self._broker.publish(batch, fresh=fresh))
 
     def consumer(self, info: WorkerInfo) -> FlakyConsumer:
         return self._call("consumer", lambda: FlakyConsumer(self, self._broker.consumer(info)))
@@ -99,7 +112,7 @@ class FlakyConsumer:
     def news(self) -> bool:
         return self._consumer.news
 
-    def claim(self, queues: Sequence[str], limit: int, wait: float) -> Sequence[Delivery]:
+    def claim(self, queues: Sequence[str], limit: int, wait: float, at_once: AtOnce | None = None) -> Sequence[Delivery]:
         return self._broker._call("claim", lambda: self._consumer.claim(queues, limit, wait))
 
     def settle(self, batch: Sequence[Settlement]) -> Sequence[Verdict]:

@@ -97,15 +97,19 @@ class Claimer:
             return
         # Asked before the claim: an outcome that is written during it may put a job, or one that follows, into a queue just seen empty.
         idle = self._idle is not None and not self._ledger.held() and not self._settler.unsettled()
-        deliveries = self._consumer().claim(self._queues, limit, 0.0 if self._idle is not None else WAIT)
+        deliveries = self._consumer().claim(self._queues, limit, 0.0 if self._idle is not None else WAIT, self._accept)
         self._trouble(None)
         if self._consumer().news:
             self._news()
         if deliveries:
-            self._hub.dispatch(self._ledger.accept(self._one_suspect(deliveries)))
+            self._accept(deliveries)
         elif self._idle is not None and idle:
             self._idle()
             self._stopping.wait()
+
+    def _accept(self, deliveries: Sequence[Delivery]) -> None:
+        """Give them to the executors. An engine may call this in a thread of its own, while we wait in a claim."""
+        self._hub.dispatch(self._ledger.accept(self._one_suspect(deliveries)))
 
     def _wait_for_room(self) -> None:
         """While we are full: until there is room. When jobs are long, also hear of cancellations meanwhile."""

@@ -1,4 +1,4 @@
-"""The app of the tests of greenlets."""
+"""The app of the tests of greenlets. Its tasks wait by sleeping: that a patched `sleep` lets others run is what is tested."""
 
 from __future__ import annotations
 

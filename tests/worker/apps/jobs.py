@@ -1,4 +1,7 @@
-"""The app of the worker tests. Every run appends lines to the file that HISTORY names: `start|end <job id> <argument> <pid>`."""
+"""The app of the worker tests. Every run appends lines to the file that HISTORY names: `start|end <job id> <argument> <pid>`.
+
+Whatever sleeps here is a task that takes a while, or does not end by itself; what is waited for are files, which other processes make.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ def note(what: str, n: object = "") -> None:
 def wait_for(path: str) -> None:
     """Until this file exists."""
     while not Path(path).exists():
-        time.sleep(0.002)
+        time.sleep(0.002)  # nobody tells when
 
 
 @app.task
@@ -229,8 +232,6 @@ def failed(event: events.JobFailed) -> None:
 @app.on(events.JobRetried)
 def retried(event: events.JobRetried) -> None:
     os.write(_fd, f"retried {event.id} {event.why.replace(' ', '-')} {os.getpid()}\n".encode())
-
-
 
 
 @app.task

@@ -19,7 +19,7 @@ class Broker:
     def open(self) -> None:
         pass
 
-    def publish(self, batch: Sequence[Envelope]) -> Sequence[Receipt]:
+    def publish(self, batch: Sequence[Envelope], *, fresh: bool = False) -> Sequence[Receipt]:
         with self._store.lock:
             now = self._store.clock()
             return [self._store.add(envelope, now) for envelope in batch]

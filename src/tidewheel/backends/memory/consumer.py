@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 
 from tidewheel.backends.memory.store import Job, Store
-from tidewheel.contract import Beat, Progress, Settlement, Verdict, WorkerInfo
+from tidewheel.contract import AtOnce, Beat, Progress, Settlement, Verdict, WorkerInfo
 from tidewheel.core.job import Delivery, Token
 
 
@@ -26,7 +26,7 @@ class Consumer:
         with store.lock:
             store.workers[info.id] = info
 
-    def claim(self, queues: Sequence[str], limit: int, wait: float) -> Sequence[Delivery]:
+    def claim(self, queues: Sequence[str], limit: int, wait: float, at_once: AtOnce | None = None) -> Sequence[Delivery]:
         store = self._store
         deadline = time.monotonic() + wait
         with store.lock:

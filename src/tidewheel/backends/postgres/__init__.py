@@ -1,8 +1,8 @@
 """The PostgreSQL engine: jobs in a schema of a database that is there anyway.
 
 `address.py` the URL · `migrations/` the schema, numbered steps · `sql/` one statement a verb · `connections.py` and `store.py` the way
-there · `arrays.py` and `rows.py` values · `bells.py` who is told, `ears.py` being told · `partitions.py` how what is over goes ·
-`durability.py` what survives what · and one module per role.
+there · `procedure.py` several statements in turn · `guests.py` users' connections · `arrays.py` and `rows.py` values · `bells.py` who is
+told, `ears.py` being told · `partitions.py` how what is over goes · `durability.py` what survives what · and one module per role.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ def connect(url: str) -> Backend:
 def wire(store: Store) -> Backend:
     """The roles of one store."""
     from tidewheel.backends.postgres.archive import Archive
+    from tidewheel.backends.postgres.async_transactions import AsyncTransactions
     from tidewheel.backends.postgres.broadcast import Broadcaster
     from tidewheel.backends.postgres.broker import Broker
     from tidewheel.backends.postgres.browse import Browse
@@ -45,5 +46,5 @@ def wire(store: Store) -> Backend:
 
     return Backend(
         Broker(store), ResultStore(store), Browse(store), Control(store), Archive(store), Broadcaster(store), Transactions(store),
-        Migrations(store), Tracker(store),
+        Migrations(store), Tracker(store), async_transactions=AsyncTransactions(store),
     )  # fmt: skip

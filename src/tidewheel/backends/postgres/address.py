@@ -10,17 +10,16 @@ names a pooler), `prepare` (`auto`, `on`, `off`: prepared statements). All other
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import urlencode
 
 import msgspec
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from tidewheel.backends import mask
+from tidewheel.backends.urls import URL
 from tidewheel.core.limits import BEAT, LEASE
-from tidewheel.errors import ConfigurationError
 
 OURS = ("schema", "pool", "lease", "listen", "prepare")
 REFUSED = {"options": "it does not pass poolers", "client_encoding": "it is always UTF8", "replication": "jobs are no replication"}
@@ -52,72 +51,48 @@ class Address(msgspec.Struct, frozen=True, kw_only=True):
 
 def parse(url: str) -> Address:
     """The address that a URL names. Raises `ConfigurationError` that says what is wrong with it."""
-    shown = hide(url)
-
-    def wrong(what: str) -> ConfigurationError:
-        return ConfigurationError(f"broker URL {shown!r}: {what}")
-
-    try:
-        parts = urlsplit(url)
-        given = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
-    except ValueError:  # its text may hold a piece of the password
-        raise wrong(
-            "expected postgresql://[user:password@]host[:port]/database; / # ? @ in a password are written %2F %23 %3F %40"
-        ) from None
-    if parts.fragment:
-        raise wrong("there is nothing after a #; in a password it is written %23")
-    ours, theirs = _sorted(given, wrong)
+    expected = "expected postgresql://[user:password@]host[:port]/database; / # ? @ in a password are written %2F %23 %3F %40"
+    u = URL(url, hide(url), f"broker URL {hide(url)!r}: {expected}", hosts=True)
+    ours, theirs = _sorted(u)
     try:
         rest = url.partition(":")[2].partition("?")[0]
         parameters = conninfo_to_dict(f"postgresql:{rest}?{urlencode(theirs)}")
         if not all(port.isdecimal() for port in str(parameters.get("port") or "0").split(",") if port):
             raise ValueError("port")
     except (psycopg.Error, ValueError):
-        raise wrong(
-            "expected postgresql://[user:password@]host[:port]/database; / # ? @ in a password are written %2F %23 %3F %40"
-        ) from None
+        raise u.wrong(expected) from None
     schema = ours.get("schema", "tidewheel")
     if not re.fullmatch(r"[a-z_][a-z0-9_]{0,47}", schema) or schema.startswith("pg_") or schema == "information_schema":
-        raise wrong(f"schema={schema}: up to 48 small letters, digits and _, not beginning with a digit or pg_")
+        raise u.wrong(f"schema={schema}: up to 48 small letters, digits and _, not beginning with a digit or pg_")
     pool = ours.get("pool", "8")
     if not re.fullmatch(r"[0-9]{1,4}", pool) or not 1 <= int(pool) <= 1000:
-        raise wrong(f"pool={pool}: a number of connections from 1 to 1000")
-    try:
-        lease = float(ours.get("lease", LEASE))
-    except ValueError:
-        lease = 0.0
-    if not 1 <= lease <= 3600:
-        raise wrong(f"lease={ours['lease']}: seconds from 1 to 3600")
+        raise u.wrong(f"pool={pool}: a number of connections from 1 to 1000")
     listen = ours.get("listen", "auto")
     if listen not in ("auto", "off") and not re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[^:/\s]+):[0-9]{1,5}", listen):
-        raise wrong(f"listen={listen}: auto, off, or host:port of the server itself (where the URL names a pooler)")
+        raise u.wrong(f"listen={listen}: auto, off, or host:port of the server itself (where the URL names a pooler)")
     prepare = ours.get("prepare", "auto")
     if prepare not in ("auto", "on", "off"):
-        raise wrong(f"prepare={prepare}: auto, on or off")
+        raise u.wrong(f"prepare={prepare}: auto, on or off")
     return Address(
-        url=shown, where=_where(parameters), parameters=parameters, schema=schema, pool=int(pool), lease=lease, listen=listen,
-        prepare=prepare,
+        url=u.shown, where=_where(parameters), parameters=parameters, schema=schema, pool=int(pool),
+        lease=u.seconds(ours, "lease", LEASE, 1, 3600), listen=listen, prepare=prepare,
     )  # fmt: skip
 
 
-def _sorted(given: list[tuple[str, str]], wrong: Callable[[str], ConfigurationError]) -> tuple[dict[str, str], list[tuple[str, str]]]:
-    """The parameters that are for us, and those for libpq. Raises what `wrong` makes of a sentence."""
+def _sorted(u: URL) -> tuple[dict[str, str], list[tuple[str, str]]]:
+    """The parameters that are for us, and those for libpq."""
     known = {option.keyword.decode() for option in psycopg.pq.Conninfo.get_defaults()}
     ours: dict[str, str] = {}
     theirs: list[tuple[str, str]] = []
-    for name, value in given:
+    for name, value in u.given:
         if name in REFUSED:
-            raise wrong(f"the parameter {name!r} cannot be used: {REFUSED[name]}")
+            raise u.wrong(f"the parameter {name!r} cannot be used: {REFUSED[name]}")
         if name in OURS:
-            if name in ours:
-                raise wrong(f"the parameter {name!r} is there twice")
-            if not value:
-                raise wrong(f"the parameter {name!r} has no value")
-            ours[name] = value
+            u.put(ours, name, value)
         elif name in known or name == "ssl":
             theirs.append((name, value))
         else:
-            raise wrong(f"unknown parameter {name!r}; known are {', '.join(OURS)} and those of libpq (sslmode, passfile, service …)")
+            raise u.wrong(f"unknown parameter {name!r}; known are {', '.join(OURS)} and those of libpq (sslmode, passfile, service …)")
     return ours, theirs
 
 

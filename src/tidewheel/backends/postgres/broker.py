@@ -9,6 +9,7 @@ from typing import Any
 from psycopg.types.numeric import Int8
 
 from tidewheel.backends.postgres import migrating, publishing
+from tidewheel.backends.postgres.connections import Connection
 from tidewheel.backends.postgres.consumer import Consumer
 from tidewheel.backends.postgres.durability import describe
 from tidewheel.backends.postgres.rows import DEAD, READY, RUNNING, SCHEDULED
@@ -28,13 +29,42 @@ class Broker:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._upkeep = Upkeep(store)
+        self._waited: set[str] = set()
+        """Queues for which somebody waited at the last publication: the next one rings in the same round trip."""
 
     def open(self) -> None:
         migrating.open_store(self._store)
 
-    def publish(self, batch: Sequence[Envelope]) -> Sequence[Receipt]:
-        if not batch:
-            return []
+    def publish(self, batch: Sequence[Envelope], *, fresh: bool = False) -> Sequence[Receipt]:
+        if len(batch) == 1 and batch[0].key is None:
+            return [self._publish_one(batch[0], fresh)]
+        return self._publish_many(batch) if batch else []
+
+    def _publish_one(self, envelope: Envelope, fresh: bool) -> Receipt:
+        store, queue = self._store, envelope.queue
+        rung = False
+
+        def work(connection: Connection) -> list[Any]:
+            nonlocal fresh, rung
+            values = publishing.lone(store, envelope, ours=True, fresh=fresh)
+            fresh = False  # should it be tried again, it may have ended meanwhile
+            rung = queue in self._waited and store.prepares
+            if rung:
+                return store.ask_and_hint(connection, ("publish_one", values), ("ring", store.bells.work(queue, 1)))
+            return store.ask(connection, "publish_one", values)
+
+        rows, unknown = store.publish(work, publishing.weight([envelope]))
+        if rows is None:
+            raise PublishUnknown(f"{unknown}; publish the same ids again", (envelope.id,)) from unknown
+        receipt, idle = publishing.taken(envelope, rows)
+        if not idle:
+            self._waited.discard(queue)
+        elif not rung:
+            store.ring({queue: 1})
+            self._waited.add(queue)
+        return receipt
+
+    def _publish_many(self, batch: Sequence[Envelope]) -> Sequence[Receipt]:
         store = self._store
         alone = publishing.single(batch)
 

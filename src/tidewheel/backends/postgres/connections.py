@@ -6,6 +6,7 @@ Not psycopg_pool: its pool keeps threads, which a fork loses, and takes as long 
 from __future__ import annotations
 
 import inspect
+import itertools
 import os
 import threading
 import time
@@ -20,6 +21,7 @@ from psycopg.rows import tuple_row
 
 from tidewheel.backends.postgres.address import Address
 from tidewheel.backends.postgres.arrays import teach
+from tidewheel.backends.postgres.prepared import Prepared
 from tidewheel.backends.waiting import readable
 
 CONNECT = 3
@@ -55,20 +57,15 @@ class Connection(psycopg.Connection[Any]):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._cursors: dict[str, psycopg.RawCursor[Any]] = {}
+        self._statements: dict[str, Prepared] = {}
+        self.number = itertools.count().__next__
 
-    def cursor_of(self, name: str) -> psycopg.RawCursor[Any]:
-        """The cursor of one statement, always the same: a new one would look for everybody's adapters again, which takes longer than the
-        server needs for a job.
-        """
-        cursor = self._cursors.get(name)
-        if cursor is None:
-            cursor = self._cursors[name] = psycopg.RawCursor(self, row_factory=tuple_row)
-        return cursor
-
-    def forget(self, name: str) -> None:
-        """Let go of the cursor of a statement, and so of its last answer."""
-        self._cursors.pop(name, None)
+    def statement(self, name: str, text: bytes) -> Prepared:
+        """The statement of this name, always the same."""
+        found = self._statements.get(name)
+        if found is None:
+            found = self._statements[name] = Prepared(self, text)
+        return found
 
     def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
         if self.deadline is None:

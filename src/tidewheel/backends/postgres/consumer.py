@@ -21,7 +21,7 @@ from tidewheel.backends.postgres.rows import Row, delivery, known, place
 from tidewheel.backends.postgres.settling import settle
 from tidewheel.backends.postgres.store import Store
 from tidewheel.backends.postgres.upkeep import expire, promote
-from tidewheel.contract import Beat, Progress, Settlement, Verdict, WorkerInfo
+from tidewheel.contract import AtOnce, Beat, Progress, Settlement, Verdict, WorkerInfo
 from tidewheel.core.job import Delivery, Token
 from tidewheel.core.outcome import Again
 from tidewheel.errors import BrokerError
@@ -78,7 +78,7 @@ class Consumer:
 
     # -- claiming -------------------------------------------------------------------------------------------------------
 
-    def claim(self, queues: Sequence[str], limit: int, wait: float) -> Sequence[Delivery]:
+    def claim(self, queues: Sequence[str], limit: int, wait: float, at_once: AtOnce | None = None) -> Sequence[Delivery]:
         deadline = time.monotonic() + wait
         waited = False
         look = FIRST_LOOK
@@ -156,10 +156,13 @@ class Consumer:
             token = Token(self._id, self._claims)
             some = limit - len(taken)
             legs = list(self._legs(turn))
-            jobs: list[Row] = self._store.run("claim", [
+            values = [
                 self._id, Int8(self._claims), arrays.texts([leg[0] for leg in legs]), Int8(some), arrays.shorts([leg[1] for leg in legs]),
                 arrays.longs([leg[2] for leg in legs]), arrays.shorts([leg[3] for leg in legs]),
-            ], repeat=False, size=some)  # fmt: skip
+            ]  # fmt: skip
+            jobs: list[Row] | None = self._ears.ask("claim", values, self._store.patience(some))
+            if jobs is None:
+                jobs = self._store.run("claim", values, repeat=False, size=some)
             taken += jobs
             found += [delivery(job, token) for job in jobs]
             if len(jobs) < some and self._floors:

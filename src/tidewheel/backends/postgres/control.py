@@ -71,8 +71,7 @@ class Control:
         values[2], values[3] = Int2(values[2]), Int4(values[3])
         values.append(Int4(HISTORY))
         for _ in range(2):
-            cursor = self._store.cursor(connection, "revive", values)
-            if cursor.rowcount == 1:
+            if self._store.ask(connection, "revive", values):
                 return
             # Somebody else has its key by now: the operator's word counts more, and this one goes without.
             values[6] = values[7] = None

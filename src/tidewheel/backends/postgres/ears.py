@@ -14,7 +14,7 @@ import psycopg
 
 from tidewheel.backends.postgres import arrays
 from tidewheel.backends.postgres.connections import Connection, disown, query
-from tidewheel.backends.postgres.faults import translate
+from tidewheel.backends.postgres.faults import REPEAT, code, translate
 from tidewheel.backends.postgres.store import Store
 from tidewheel.backends.waiting import Alarm, readable
 
@@ -66,7 +66,7 @@ class Ears:
                 connection = self._store.connections.make(**direct)
                 (pid,) = query(connection, "SELECT pg_backend_pid()").fetchone() or (0,)
                 if pid == connection.pgconn.backend_pid:
-                    connection.execute(("".join(f'LISTEN "{c}";' for c in self._channels) + f"SET lock_timeout = '{MARK}'").encode())
+                    connection.execute("".join(f'LISTEN "{c}";' for c in self._channels).encode())
                     connection.add_notify_handler(lambda n: self._said.append((n.channel, n.payload)))
                 else:
                     connection.close()
@@ -97,7 +97,11 @@ class Ears:
                 self._ask("SELECT pg_advisory_unlock_all()")
                 self._marks = frozenset()
             if wanted:
-                self._ask(f"SELECT count(pg_advisory_lock_shared({house}, place::int4)) FROM unnest($1::int8[]) AS p (place)", wanted)
+                self._ask(
+                    f"WITH patience AS MATERIALIZED (SELECT set_config('lock_timeout', '{MARK}', true))"
+                    f" SELECT count(pg_advisory_lock_shared({house}, place::int4)) FROM patience, unnest($1::int8[]) AS p (place)",
+                    wanted,
+                )
                 self._marks = wanted
         except psycopg.errors.LockNotAvailable:
             self._marks = frozenset({0})  # some of them may be ours: to be taken back first
@@ -138,6 +142,22 @@ class Ears:
                 raise translate(error, self._store.address) from error
         heard, self._said = self._said, []
         return heard, rang
+
+    def ask(self, name: str, values: Sequence[Any], limit: float) -> list[Any] | None:
+        """The rows of a statement on our own connection, if there is one, to be answered within `limit` seconds: its session on the server
+        has just been woken to tell us, and another one would have to be. None: to be asked elsewhere. Raises `BrokerError`s.
+        """
+        connection = self._connection
+        if connection is None:
+            return None
+        try:
+            return self._store.on(connection, lambda c: self._store.ask(c, name, values), limit)
+        except (psycopg.Error, OSError) as error:
+            if code(error) in REPEAT:
+                return None
+            if connection.closed:
+                self.shut()
+            raise translate(error, self._store.address) from error
 
     def shut(self) -> None:
         """Listen no more."""

@@ -15,7 +15,7 @@ import msgspec
 from tidewheel.backends.scripts import listing, script
 
 PACKAGE = "tidewheel.backends.postgres"
-NOW = "extract(epoch FROM statement_timestamp())::float8"
+NOW = "date_part('epoch', statement_timestamp())"
 """Only the server's clock counts; of a user's long transaction the present moment, not its beginning."""
 
 LEDGER = """CREATE TABLE IF NOT EXISTS {schema}.migration (

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
 import time
-import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -14,6 +12,7 @@ import psycopg
 from psycopg.pq import TransactionStatus
 from psycopg.rows import tuple_row
 
+from tidewheel.backends import forks
 from tidewheel.backends.postgres import partitions
 from tidewheel.backends.postgres.address import Address
 from tidewheel.backends.postgres.bells import Bells
@@ -23,16 +22,14 @@ from tidewheel.backends.postgres.schema import NOW, statement
 from tidewheel.errors import BrokerError, BrokerUnavailable
 
 T = TypeVar("T")
+Question = tuple[str, Sequence[Any]]
+"""The name of a statement, and its values."""
 PUBLISH = 8.0
 """Seconds within which a publication has an outcome, if it is of an ordinary size."""
 EACH = 200e-6
 """Seconds that each job of a large call, or each 2,500 bytes of it, may add to the time it has."""
 LARGE = 1000
 """Jobs. A call that is about fewer gets no more time than any other."""
-_HEAVY = {"claim": 5, "held": 7, "take": 11, "records": 2, "outcomes": 2, "jobs": 18, "jobs_failed": 18, "jobs_held": 18, "jobs_named": 18}
-"""Statements that may answer with many bytes, and in which column."""
-LARGE_ANSWER = 1 << 20
-"""Bytes. A resting connection does not hold on to an answer as large as that."""
 CONFLICTS = 10
 """Times that a step which got into the way of another one is repeated."""
 
@@ -60,7 +57,7 @@ class Store:
         self.now = now
         self._statements: dict[str, bytes] = {}
         self._open = False
-        _stores.add(self)
+        forks.tell(self)
 
     # -- opening and closing --------------------------------------------------------------------------------------------
 
@@ -96,19 +93,18 @@ class Store:
         return text
 
     def ask(self, connection: Any, name: str, values: Sequence[Any] = ()) -> list[Any]:
-        """Run a statement on a connection; its rows. Raises psycopg's errors."""
-        cursor = self.cursor(connection, name, values)
-        rows = cursor.fetchall() if cursor.description is not None else []
-        column = _HEAVY.get(name)
-        if column is not None and rows and sum(len(row[column] or b"") for row in rows) > LARGE_ANSWER:
-            connection.forget(name)
-        return rows
+        """Run a statement on a connection; its rows. Raises psycopg's errors. A connection of the user's prepares what it is told to."""
+        if not isinstance(connection, Connection) or connection.pgconn.pipeline_status:
+            cursor = psycopg.RawCursor(connection, row_factory=tuple_row).execute(self.sql(name), values, binary=True)
+            return cursor.fetchall() if cursor.description is not None else []
+        return connection.statement(name, self.sql(name)).run(values, prepare=self.prepares)
 
-    def cursor(self, connection: Any, name: str, values: Sequence[Any] = ()) -> psycopg.RawCursor[Any]:
-        """The same, for a statement that answers no rows. A connection of the user's prepares what it is told to."""
-        if not isinstance(connection, Connection):
-            return psycopg.RawCursor(connection, row_factory=tuple_row).execute(self.sql(name), values, binary=True)
-        return connection.cursor_of(name).execute(self.sql(name), values, prepare=self.prepares, binary=True)
+    def ask_and_hint(self, connection: Connection, question: Question, hint: Question) -> list[Any]:
+        """The rows of a statement that is a transaction by itself; when that is committed the server goes on with the other one at once,
+        without waiting for us to have heard. Raises psycopg's errors, but none of the hint's.
+        """
+        first, second = (connection.statement(name, self.sql(name)) for name, _ in (question, hint))
+        return first.run_then(question[1], second, hint[1])
 
     def run(self, name: str, values: Sequence[Any] = (), *, repeat: bool = True, size: int = 0) -> list[Any]:
         """Run a statement in a transaction of its own; its rows. `repeat`: a second time is harmless, so a connection that turns out to be
@@ -132,13 +128,13 @@ class Store:
     def step(self, work: Callable[[Connection], T], *, repeat: bool = True, size: int = 0) -> T:
         """Do something on a connection of ours; see `run`."""
         self._check()
-        limit = ANSWER + _extra(size)
+        limit = self.patience(size)
         conflicts = 0
         while True:
             used = False
             try:
                 connection, used = self.connections.take(ANSWER)
-                return self._on(connection, work, limit)
+                return self._borrow(connection, work, limit)
             except (psycopg.Error, OSError) as error:
                 if conflicts < CONFLICTS and (code(error) in REPEAT or self.made_room(error)):
                     conflicts += 1
@@ -148,6 +144,10 @@ class Store:
                     if repeat and not isinstance(error, Late):
                         continue
                 raise translate(error, self.address) from error
+
+    def patience(self, size: int) -> float:
+        """Seconds within which a step about so many jobs must be answered."""
+        return ANSWER + _extra(size)
 
     def publish(self, work: Callable[[Connection], T], size: int) -> tuple[T | None, BrokerError | None]:
         """Do something that publishes; repeated until its outcome is known or the time is over, for the same ids are stored once.
@@ -166,7 +166,7 @@ class Store:
             try:
                 connection, _ = self.connections.take(min(limit, ANSWER))
                 sent = True
-                return self._on(connection, work, limit), None
+                return self._borrow(connection, work, limit), None
             except (psycopg.Error, OSError) as error:
                 if conflicts < CONFLICTS and code(error) in REPEAT:
                     conflicts += 1
@@ -183,8 +183,8 @@ class Store:
                 return None, unknown
             time.sleep(min(0.05, limit))  # it may be restarting
 
-    def _on(self, connection: Connection, work: Callable[[Connection], T], limit: float) -> T:
-        """One step on a connection, which is given back or closed afterwards."""
+    def on(self, connection: Connection, work: Callable[[Connection], T], limit: float) -> T:
+        """One step on a connection, within `limit` seconds; it is closed when nothing more can be done with it. Raises psycopg's errors."""
         try:
             connection.deadline = time.monotonic() + limit
             return work(connection)
@@ -192,6 +192,11 @@ class Store:
             if not isinstance(error, psycopg.Error) or cut(error) or connection.pgconn.transaction_status != TransactionStatus.IDLE:
                 connection.close()
             raise
+
+    def _borrow(self, connection: Connection, work: Callable[[Connection], T], limit: float) -> T:
+        """The same on one that was taken, which is given back."""
+        try:
+            return self.on(connection, work, limit)
         finally:
             self.connections.give(connection)
 
@@ -263,15 +268,3 @@ class Store:
 
 def _extra(size: int) -> float:
     return size * EACH if size > LARGE else 0.0
-
-
-_stores: weakref.WeakSet[Store] = weakref.WeakSet()
-
-
-def _after_fork() -> None:
-    for store in list(_stores):
-        store.after_fork()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

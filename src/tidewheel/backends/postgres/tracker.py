@@ -114,7 +114,7 @@ class TrackingConsumer(Consumer):
             for d, receipt in zip(found, receipts, strict=True):
                 if receipt.created:
                     past = [Int4(max(0, d.deliveries - 1)), Int4(d.attempts), Int4(d.strikes), Int4(d.losses)]
-                    store.cursor(connection, "adopt", [arrays.Uuid(raw(d.id)), float(d.published), *past])
+                    store.ask(connection, "adopt", [arrays.Uuid(raw(d.id)), float(d.published), *past])
             return {d.id for d, receipt in zip(found, receipts, strict=True) if receipt.id != d.id}
 
         return store.transact(work, size=len(found))

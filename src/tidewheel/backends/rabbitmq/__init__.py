@@ -1,8 +1,9 @@
 """The RabbitMQ engine: one server or cluster for any number of hosts; it carries jobs, and a store beside it can look them up.
 
 `address.py` the URL · `topology.py` what lies where · `link.py` a connection and its thread · `publisher.py` confirmed publishing ·
-`store.py` declarations · `listing.py` the list of queues · `message.py`, `letters.py` what jobs and dead letters look like · `taps.py`,
-`session.py`, `errands.py` what a worker is given · `guarantees.py` what survives what · and one module per role.
+`store.py` declarations · `listing.py` the list of queues · `message.py`, `letters.py` what jobs and dead letters look like · `reading.py` a
+look at dead letters · `taps.py`, `session.py`, `errands.py` what a worker is given · `guarantees.py` what survives what · and one module
+per role.
 """
 
 from __future__ import annotations
@@ -33,5 +34,8 @@ def wire(store: Store) -> Backend:
     """The roles of one store."""
     from tidewheel.backends.rabbitmq.broadcast import Broadcaster
     from tidewheel.backends.rabbitmq.broker import Broker
+    from tidewheel.backends.rabbitmq.dead_letters import DeadLetters
 
-    return Backend(Broker(store, alone=True), broadcaster=Broadcaster(store), carrier=Broker(store, alone=False))
+    return Backend(
+        Broker(store, alone=True), broadcaster=Broadcaster(store), carrier=Broker(store, alone=False), dead_letters=DeadLetters(store)
+    )

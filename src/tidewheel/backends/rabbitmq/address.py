@@ -13,17 +13,16 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import unquote
 
 import msgspec
 
 from tidewheel.backends import mask
-from tidewheel.errors import ConfigurationError
+from tidewheel.backends.urls import TLS, URL
 
 PASSWORD = "TIDEWHEEL_RABBITMQ_PASSWORD"
 """The environment variable that is asked when the URL has no password."""
 
-_TLS = ("ca", "cert", "key")
 _SECONDS = {
     "heartbeat": (15.0, 1, 600), "confirm_timeout": (10.0, 1, 600), "connect_timeout": (5.0, 1, 60),
     "consumer_timeout": (0.0, 60, 31_536_000),
@@ -60,51 +59,22 @@ class Address(msgspec.Struct, frozen=True, kw_only=True):
 
 def parse(url: str, environ: Mapping[str, str] = os.environ) -> Address:
     """The address that a URL names. Raises `ConfigurationError` that says what is wrong with it."""
-    shown = mask(url)
-
-    def wrong(what: str) -> ConfigurationError:
-        return ConfigurationError(f"broker URL {shown!r}: {what}")
-
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-        given = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
-    except ValueError:  # its text may hold a piece of the password
-        raise ConfigurationError(
-            "the broker URL cannot be read: expected amqp://[user:password@]host[:port][/vhost]; / # ? @ in a password are written"
-            " %2F %23 %3F %40"
-        ) from None
-    tls = parts.scheme.lower() == "amqps"
-    if parts.fragment:
-        raise wrong("there is nothing after a #; in a password it is written %23")
-    known = ("prefix", *_SECONDS, *(_TLS if tls else ()))
-    values: dict[str, str] = {}
-    for name, value in given:
-        if name not in known:
-            more = " (TLS files belong to amqps://)" if name in _TLS else ""
-            raise wrong(f"unknown parameter {name!r}; known are {', '.join(known)}{more}")
-        if name in values:
-            raise wrong(f"the parameter {name!r} is there twice")
-        if not value:
-            raise wrong(f"the parameter {name!r} has no value")
-        values[name] = value
-    path = parts.path[1:]
+    u = URL(
+        url, mask(url),
+        "the broker URL cannot be read: expected amqp://[user:password@]host[:port][/vhost]; / # ? @ in a password are written"
+        " %2F %23 %3F %40",
+    )  # fmt: skip
+    tls = u.scheme == "amqps"
+    values = u.parameters(("prefix", *_SECONDS, *(TLS if tls else ())), dict.fromkeys(TLS, "TLS files belong to amqps://"))
+    path = u.path[1:]
     if "/" in path:
-        raise wrong(f"a vhost has no / in it, or it is written %2F: /{path.strip('/').replace('/', '%2F')}")
+        raise u.wrong(f"a vhost has no / in it, or it is written %2F: /{path.strip('/').replace('/', '%2F')}")
     prefix = values.get("prefix", "tidewheel")
     if not re.fullmatch(r"[A-Za-z0-9_.\-]{1,40}", prefix):
-        raise wrong(f"prefix={prefix}: up to 40 letters, digits and any of _ . -")
-    times: dict[str, float] = {}
-    for name, (default, least, most) in _SECONDS.items():
-        try:
-            times[name] = float(values.get(name, default))
-        except ValueError:
-            times[name] = -1.0
-        if name in values and not least <= times[name] <= most:
-            raise wrong(f"{name}={values[name]}: seconds from {least} to {most}")
+        raise u.wrong(f"prefix={prefix}: up to 40 letters, digits and any of _ . -")
+    times = {name: u.seconds(values, name, *limits) for name, limits in _SECONDS.items()}
     return Address(
-        url=shown, host=parts.hostname or "127.0.0.1", port=port or (5671 if tls else 5672), vhost=unquote(path) or "/",
-        username=unquote(parts.username) if parts.username else "guest",
-        password=unquote(parts.password) if parts.password else environ.get(PASSWORD) or "guest",
-        prefix=prefix, tls=tls, ca=values.get("ca"), cert=values.get("cert"), key=values.get("key"), **times,
+        url=u.shown, host=u.host or "127.0.0.1", port=u.port or (5671 if tls else 5672), vhost=unquote(path) or "/",
+        username=u.username or "guest", password=u.password or environ.get(PASSWORD) or "guest", prefix=prefix, tls=tls,
+        ca=values.get("ca"), cert=values.get("cert"), key=values.get("key"), **times,
     )  # fmt: skip

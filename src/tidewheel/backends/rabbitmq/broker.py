@@ -27,7 +27,7 @@ class Broker:
     def open(self) -> None:
         self._store.open()
 
-    def publish(self, batch: Sequence[Envelope]) -> Sequence[Receipt]:
+    def publish(self, batch: Sequence[Envelope], *, fresh: bool = False) -> Sequence[Receipt]:
         """As in the contract, but the batch is not atomic, and an id that is known is stored again: RabbitMQ cannot look."""
         if not batch:
             return []

@@ -13,7 +13,7 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from msgspec.structs import replace
 
@@ -21,7 +21,7 @@ from tidewheel.backends.rabbitmq import letters
 from tidewheel.backends.rabbitmq.message import Message, again, first
 from tidewheel.backends.rabbitmq.session import Held, Session
 from tidewheel.backends.rabbitmq.store import Store, clock
-from tidewheel.contract import Beat, Progress, Settlement, Verdict, WorkerInfo
+from tidewheel.contract import AtOnce, Beat, Progress, Settlement, Verdict, WorkerInfo
 from tidewheel.core.job import Delivery, Token
 from tidewheel.core.outcome import Again, Dead
 from tidewheel.errors import BrokerError, BrokerUnavailable, PublishUnknown
@@ -35,7 +35,47 @@ STALLED = 0.05
 MORE = 0.005
 """Seconds for which open taps are given a chance before those that are shut are thought of."""
 
+QUIET = 0.003
+"""Seconds without an arrival after which the next one is given away at once; in a rush each would be given away alone."""
+
 Key = tuple[str, int]
+
+
+class Hand:
+    """What a claim that waits leaves with the connection's thread: the first that arrives is on its way before the claim is awake."""
+
+    __slots__ = ("_at_once", "_busy", "_error", "_full", "limit", "queues")
+
+    def __init__(self, queues: Sequence[str], limit: int, at_once: AtOnce) -> None:
+        self.queues = queues
+        self.limit = limit
+        self._at_once = at_once
+        self._full = self._busy = False
+        self._error: BaseException | None = None
+
+    def take(self, deliveries: Sequence[Delivery], changed: threading.Condition) -> Callable[[], None]:
+        """What is to be done with them, without `changed` held."""
+        self._full = self._busy = True
+
+        def give() -> None:
+            try:
+                self._at_once(deliveries)
+            except BaseException as error:
+                self._error = error
+            finally:
+                with changed:
+                    self._busy = False
+                    changed.notify_all()
+
+        return give
+
+    def took(self, changed: threading.Condition) -> bool:
+        """Whether it has, and given away. With `changed` held; waits until that is done. Raises what went wrong with it."""
+        while self._busy:
+            changed.wait()
+        if self._error is not None:
+            raise self._error
+        return self._full
 
 
 class Consumer:
@@ -59,12 +99,14 @@ class Consumer:
         self._written: dict[Key, Verdict] = {}
         """What was settled of a batch of which the rest failed."""
         self._ended = False
-        self._session = Session(store, info.id)
+        self._hand: Hand | None = None
+        """Of the claim that waits: the connection's thread may take for it what arrives. Guarded as well."""
+        self._session = Session(store, info.id, self._on_ready)
         store.closing.append(self._leave)
 
     # -- claiming -------------------------------------------------------------------------------------------------------
 
-    def claim(self, queues: Sequence[str], limit: int, wait: float) -> Sequence[Delivery]:
+    def claim(self, queues: Sequence[str], limit: int, wait: float, at_once: AtOnce | None = None) -> Sequence[Delivery]:
         session = self._session
         self._first = (self._first + 1) % max(1, len(queues))
         turns = [*queues[self._first :], *queues[: self._first]]
@@ -76,7 +118,7 @@ class Consumer:
                 return []
             if wait <= 0:
                 return self._ask_once(turns, limit)
-            return self._wait(turns, limit, time.monotonic() + wait)
+            return self._wait(turns, limit, time.monotonic() + wait, at_once)
         finally:
             with session.changed:
                 session.claiming = False
@@ -116,7 +158,7 @@ class Consumer:
         with session.changed:
             return self._take(queues, limit)
 
-    def _wait(self, queues: Sequence[str], limit: int, deadline: float) -> list[Delivery]:
+    def _wait(self, queues: Sequence[str], limit: int, deadline: float, at_once: AtOnce | None) -> list[Delivery]:
         session, patient = self._session, False
         while True:
             self._check()
@@ -138,7 +180,18 @@ class Consumer:
                 pause = min(pause, STALLED if patient else MORE)
             with session.changed:
                 if not self._waiting(queues) and not self._woken and session.lost is None:
+                    hand = self._hand = None if at_once is None else Hand(queues, limit, at_once)
                     patient = session.changed.wait(max(0.0, pause)) is False
+                    self._hand = None
+                    if hand is not None and hand.took(session.changed):
+                        return []
+
+    def _on_ready(self) -> Callable[[], None] | None:
+        """Something is ready: what the connection's thread is to do with it, if not to wake who claims. With `changed` held."""
+        hand, self._hand = self._hand, None
+        if hand is None or self._session.pause < QUIET or not (taken := self._take(hand.queues, hand.limit)):
+            return None
+        return hand.take(taken, self._session.changed)
 
     def _waiting(self, queues: Sequence[str]) -> int:
         return sum(h.tap.source[0] in queues for h in self._session.ready)
@@ -148,11 +201,15 @@ class Consumer:
         session = self._session
         if not session.ready:
             return []
-        mine = [h for h in session.ready if h.tap.source[0] in queues]
-        mine.sort(key=lambda h: -h.delivery.envelope.priority)
-        taken = mine[:limit]
-        tags = {h.tag for h in taken}
-        session.ready = [h for h in session.ready if h.tag not in tags]
+        taken = [h for h in session.ready if h.tap.source[0] in queues]
+        if len(taken) > 1:
+            taken.sort(key=lambda h: -h.delivery.envelope.priority)
+            del taken[limit:]
+        if len(taken) == len(session.ready):
+            session.ready = []
+        else:
+            tags = {h.tag for h in taken}
+            session.ready = [h for h in session.ready if h.tag not in tags]
         for held in taken:
             self._claims += 1
             held.delivery = replace(held.delivery, token=Token(self._id, self._claims))

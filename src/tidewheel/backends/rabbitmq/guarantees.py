@@ -9,8 +9,8 @@ from tidewheel.contract import Description, RunLimit
 PER_QUEUE = (3, 12)
 """From this version on, a queue may say for how long a worker may keep one of its messages."""
 ALONE = (
-    "without a store (results=…) RabbitMQ keeps no results, cannot cancel or list jobs, takes no keys, and stores a job twice that is"
-    " published twice"
+    "without a store (results=…) RabbitMQ keeps no results, cannot cancel jobs, lists dead ones only, takes no keys, and stores a job twice"
+    " that is published twice"
 )
 COUNTS = "counted are ready and dead jobs only: of delayed and running ones, and of ages, RabbitMQ does not tell over AMQP"
 

@@ -5,11 +5,14 @@ The server itself writes some too (a message that was given out `DELIVERY_LIMIT`
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
 from typing import Any
 
 import msgspec
 import pika
+from msgspec.structs import replace
 
+from tidewheel.backends.rabbitmq import message
 from tidewheel.backends.rabbitmq.message import NOBODY, Message, Meta, again
 from tidewheel.backends.rabbitmq.store import Store
 from tidewheel.core.job import Delivery, Envelope, HistoryEntry, JobView
@@ -66,9 +69,35 @@ def _message(store: Store, letter: Letter) -> Message:
     return Message(letter.id, store.names.dead(letter.meta.queue), _encoder.encode(letter), properties)
 
 
-def read(props: Any, body: bytes) -> Letter:
-    """Raises `ValueError`s for what is no dead letter."""
-    return _decoder.decode(body)
+def read(queue: str, props: Any, body: bytes) -> Letter:
+    """Whatever lies among the dead letters of a queue: one of ours, a job that the server gave up, or what somebody else put there."""
+    if props.content_type == TYPE:
+        try:
+            return _decoder.decode(body)
+        except ValueError:
+            pass
+    try:
+        delivery, reason = message.read(props, body).delivery, "poison"
+    except Exception:
+        delivery, reason = foreign(queue, props, body), "undecodable"
+    e = delivery.envelope
+    return Letter(id=e.id, task=e.task, meta=again(delivery, 0.0, delivered=False), body=e.body, reason=reason, died=_died(props))
+
+
+def _died(props: Any) -> float:
+    """When the server put it there; 0: it does not say."""
+    for death in (props.headers or {}).get("x-death") or ():
+        when = death.get("time") if isinstance(death, dict) else None
+        if isinstance(when, datetime):
+            return when.replace(tzinfo=timezone.utc).timestamp()
+    return float(props.timestamp or 0)
+
+
+def revived(store: Store, letter: Letter) -> Message:
+    """The job as a new message, with fresh counters. It does not expire any more."""
+    m = letter.meta
+    meta = replace(m, due=0.0, rest=0.0, expires=None, attempts=0, strikes=0, losses=0)
+    return store.message(letter.id, letter.task, meta, letter.body, 0.0)
 
 
 def view(letter: Letter) -> JobView:

@@ -18,6 +18,7 @@ import pika
 from pika import exceptions, spec
 
 from tidewheel.backends.rabbitmq.address import Address
+from tidewheel.backends.rabbitmq.driver import Connection, Loop
 from tidewheel.backends.rabbitmq.faults import translate
 from tidewheel.errors import BrokerError, BrokerUnavailable, ConfigurationError
 from tidewheel.version import __version__
@@ -74,6 +75,7 @@ class Link:
         self.server: dict[str, Any] = {}
         """What it says of itself."""
         self._lost = lost
+        self._dropped = False
         self._lock = threading.Lock()
         self._waiting: set[Answer] = set()
         self._side: Channel = None
@@ -82,13 +84,13 @@ class Link:
         """What waits for an answer on that channel."""
         self._opened = opened = Answer()
         try:
-            self._connection = pika.SelectConnection(
-                _parameters(address, purpose), on_open_callback=opened.give,
+            self._loop = Loop()
+            self._connection = Connection(
+                _parameters(address, purpose), self._loop, on_open_callback=opened.give,
                 on_open_error_callback=self._unopened, on_close_callback=self._closed,
             )  # fmt: skip
         except Exception as error:
             raise translate(error, address) from error
-        self._loop = self._connection.ioloop
         self._thread = threading.Thread(target=self._run, args=(opened,), name=f"tidewheel-rabbitmq-{purpose}", daemon=True)
         self._thread.start()
         try:
@@ -107,6 +109,19 @@ class Link:
         with self._lock:
             if self.error is None:
                 self._loop.add_callback_threadsafe(call)
+
+    def call(self, call: Callable[[], None]) -> None:
+        """The same, but in the caller's thread and at once if the connection's has nothing to do."""
+        if self._dropped or not self._loop.call(lambda: self._call(call)):
+            self.post(call)  # behind the end of it, if that is under way
+
+    def _call(self, call: Callable[[], None]) -> None:
+        try:
+            if self.error is None:
+                call()
+        except Exception as error:
+            log.exception("writing to a connection to RabbitMQ failed")
+            self.drop(BrokerUnavailable(f"writing to RabbitMQ at {self.address.where} failed: {error}"))
 
     def later(self, seconds: float, call: Callable[[], None]) -> None:
         """In the connection's thread: call this after a while."""
@@ -175,6 +190,7 @@ class Link:
 
     def drop(self, error: BrokerError | None = None) -> None:
         """End it without a word to the server."""
+        self._dropped = True
         reason = error or BrokerUnavailable(f"the connection to RabbitMQ at {self.address.where} was given up")
         try:
             self._loop.add_callback_threadsafe(lambda: self._abort(reason))

@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from time import monotonic
 from typing import Any
 
 from pika import exceptions
@@ -49,14 +50,18 @@ class Held:
 class Session:
     """One connection with one channel that consumes."""
 
-    def __init__(self, store: Store, worker: str) -> None:
+    def __init__(self, store: Store, worker: str, on_ready: Callable[[], Callable[[], None] | None]) -> None:
+        """`on_ready` is asked, with `changed` held, what to do about a message that may be claimed now; None: to wake who claims."""
         self._store = store
         self._worker = worker
         self.changed = threading.Condition()
+        self._on_ready = on_ready
         self.lost: BrokerError | None = None
         self.ready: list[Held] = []
         """Pushed, and not claimed. Guarded by `changed`, as everything here."""
         self.arrivals = 0
+        self.pause = self._last = 0.0
+        """Seconds between the last two arrivals, and when the last one was."""
         self._mark: object = None
         """Of the channel that is in use."""
         self._worn = False
@@ -235,9 +240,11 @@ class Session:
             self._bury_foreign(Held(method.delivery_tag, tap, letters.foreign(tap.source[0], props, body)), error)
             return
         held = Held(method.delivery_tag, tap, came.delivery)
+        now = monotonic()
         with self.changed:
             self._hold(held)
             self.arrivals += 1
+            self.pause, self._last = now - self._last, now
         if self._sort_out(came, held):
             return
         wait = min(came.meta.rest, came.meta.due - clock())
@@ -286,10 +293,14 @@ class Session:
             if held.tag not in self._outstanding:
                 return
             self.ready.append(held)
-            self.changed.notify_all()
+            give = self._on_ready()
+            if give is None:
+                self.changed.notify_all()
             alone = not self.claiming and not self._watching
             self._watching = self._watching or alone
-        if alone:
+        if give is not None:
+            give()
+        elif alone:
             self.link.later(IDLE, self._look)
 
     def _look(self) -> None:

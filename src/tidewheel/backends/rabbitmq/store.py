@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
 import threading
 import time
-import weakref
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
@@ -14,6 +12,7 @@ from typing import Any
 from msgspec.structs import replace
 from pika import exceptions
 
+from tidewheel.backends import forks
 from tidewheel.backends.rabbitmq import listing, topology
 from tidewheel.backends.rabbitmq.address import Address
 from tidewheel.backends.rabbitmq.faults import DIFFERENT, NOT_FOUND, reply_code, translate
@@ -48,7 +47,7 @@ class Store:
         """The highest level of the delay ladder that is known to be there."""
         self._open = False
         self._graves: list[object] = []
-        _stores.add(self)
+        forks.tell(self)
 
     # -- opening and closing --------------------------------------------------------------------------------------------
 
@@ -73,6 +72,9 @@ class Store:
 
     def publisher(self) -> Publisher:
         """The connection for publishing, made anew when it was lost. Raises `BrokerError`s."""
+        ready = self._publisher
+        if ready is not None and self._open and not ready.lost:
+            return ready
         with self._lock:
             if not self._open:
                 raise BrokerUnavailable(f"RabbitMQ at {self.address.where} is not open in this process; was it closed?")
@@ -258,15 +260,3 @@ def _bind_exchange(destination: str, source: str, pattern: str, channel: Channel
 def clock() -> float:
     """RabbitMQ has no clock that could be asked: this machine's."""
     return time.time()
-
-
-_stores: weakref.WeakSet[Store] = weakref.WeakSet()
-
-
-def _after_fork() -> None:
-    for store in list(_stores):
-        store.after_fork()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

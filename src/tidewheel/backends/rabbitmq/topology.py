@@ -3,6 +3,7 @@
     <prefix>/<queue>/high normal low    the jobs that are ready, by band of priority: above 0, 0, below 0
     <prefix>/<queue>/dead               the dead letters
     <prefix>/queues                     the names of all queues: the server lists none over AMQP
+    <prefix>/reader                     there while somebody looks at dead letters: who has it has the turn
     <prefix>/delay/<k>                  exchange and queue: the ladder of delays
     <prefix>/due                        exchange: from the ladder into the queues
     <prefix>/broadcast, listeners       exchange: to everybody who listens; a queue that only counts them
@@ -51,6 +52,7 @@ class Names:
         self.broadcast = f"{prefix}/broadcast"
         self.listeners = f"{prefix}/listeners"
         self.queues = f"{prefix}/queues"
+        self.reader = f"{prefix}/reader"
 
     def jobs(self, queue: str, band: Band) -> str:
         return f"{self.prefix}/{queue}/{band}"

@@ -25,7 +25,7 @@ class Broker:
     def open(self) -> None:
         self._store.open()
 
-    def publish(self, batch: Sequence[Envelope]) -> Sequence[Receipt]:
+    def publish(self, batch: Sequence[Envelope], *, fresh: bool = False) -> Sequence[Receipt]:
         if not batch:
             return []
         lone = publishing.lone(batch)

@@ -20,7 +20,7 @@ from tidewheel.backends.redis.publishing import Arg
 from tidewheel.backends.redis.settling import STEP, settle
 from tidewheel.backends.redis.store import Store
 from tidewheel.backends.redis.upkeep import expire
-from tidewheel.contract import Beat, Progress, Settlement, Verdict, WorkerInfo
+from tidewheel.contract import AtOnce, Beat, Progress, Settlement, Verdict, WorkerInfo
 from tidewheel.core.job import Delivery, Token
 from tidewheel.core.outcome import Again
 from tidewheel.errors import BrokerError, BrokerUnavailable
@@ -66,7 +66,7 @@ class Consumer:
 
     # -- claiming -------------------------------------------------------------------------------------------------------
 
-    def claim(self, queues: Sequence[str], limit: int, wait: float) -> Sequence[Delivery]:
+    def claim(self, queues: Sequence[str], limit: int, wait: float, at_once: AtOnce | None = None) -> Sequence[Delivery]:
         try:
             return self._claim(queues, limit, time.monotonic() + wait) or self._withdraw()
         except BrokerError:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import re
 import time
-import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import redis
 from redis import exceptions
 
+from tidewheel.backends import forks
 from tidewheel.backends.redis.address import Address
 from tidewheel.backends.redis.connections import ANSWER, Connection, Connections, pack, patience
 from tidewheel.backends.redis.faults import code, cut, translate
@@ -47,7 +46,7 @@ class Store:
         self._flags = True
         self._verbs: dict[str, Verb] = {}
         self._open = False
-        _stores.add(self)
+        forks.tell(self)
 
     # -- opening and closing --------------------------------------------------------------------------------------------
 
@@ -196,15 +195,3 @@ class Store:
 
 def _extra(size: int) -> float:
     return size * EACH if size > LARGE else 0.0
-
-
-_stores: weakref.WeakSet[Store] = weakref.WeakSet()
-
-
-def _after_fork() -> None:
-    for store in list(_stores):
-        store.after_fork()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

@@ -33,7 +33,7 @@ class Broker:
     def open(self) -> None:
         self._store.open()
 
-    def publish(self, batch: Sequence[Envelope]) -> Sequence[Receipt]:
+    def publish(self, batch: Sequence[Envelope], *, fresh: bool = False) -> Sequence[Receipt]:
         store = self._store
         if not batch:
             return []

@@ -16,7 +16,7 @@ from tidewheel.backends.sqlite.rows import Row, deliveries
 from tidewheel.backends.sqlite.schema import statement
 from tidewheel.backends.sqlite.settling import settle_one
 from tidewheel.backends.sqlite.store import Store
-from tidewheel.contract import Beat, Progress, Settlement, Verdict, WorkerInfo
+from tidewheel.contract import AtOnce, Beat, Progress, Settlement, Verdict, WorkerInfo
 from tidewheel.core.job import Delivery
 from tidewheel.core.outcome import Again, Succeeded
 from tidewheel.errors import BrokerError, BrokerUnavailable
@@ -64,7 +64,7 @@ class Consumer:
 
     # -- claiming -------------------------------------------------------------------------------------------------------
 
-    def claim(self, queues: Sequence[str], limit: int, wait: float) -> Sequence[Delivery]:
+    def claim(self, queues: Sequence[str], limit: int, wait: float, at_once: AtOnce | None = None) -> Sequence[Delivery]:
         deadline = time.monotonic() + wait
         if limit > 0:
             taken, left, _ = self._take(queues, limit)

@@ -111,9 +111,7 @@ class Transactions:
     def _checked(self, connection: Any) -> sqlite3.Connection:
         path = self._store.place.path
         if not isinstance(connection, sqlite3.Connection):
-            raise ConfigurationError(
-                f"a transaction on {path} needs a sqlite3.Connection to that file, and this is a {type(connection).__qualname__}"
-            )
+            raise ConfigurationError(f"a transaction on {path} needs a sqlite3.Connection to that file, and this is {type(connection)}")
         files = {name: file for _, name, file in _plain(connection).execute("PRAGMA database_list").fetchall()}
         there = files.get("main") or ""
         if not there or not os.path.exists(there) or not os.path.samefile(there, path):
@@ -170,4 +168,3 @@ def _savepoint(db: sqlite3.Connection) -> Iterator[None]:
             db.execute(f"ROLLBACK TO {SAVEPOINT}")
             db.execute(f"RELEASE {SAVEPOINT}")
         raise
-

@@ -32,7 +32,7 @@ class Broker:
         self._pair.carrier.open()
         self._pair.keeper.open()
 
-    def publish(self, batch: Sequence[Envelope]) -> Sequence[Receipt]:
+    def publish(self, batch: Sequence[Envelope], *, fresh: bool = False) -> Sequence[Receipt]:
         pair = self._pair
         receipts = pair.keeper.publish([pair.naming.stored(envelope) for envelope in batch])
         created = {receipt.id for receipt in receipts if receipt.created}

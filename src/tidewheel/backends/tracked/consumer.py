@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from tidewheel.backends.tracked.pair import Pair
 from tidewheel.backends.tracked.tombs import Tombs
-from tidewheel.contract import Beat, Progress, Settlement, Verdict, WorkerInfo
+from tidewheel.contract import AtOnce, Beat, Progress, Settlement, Verdict, WorkerInfo
 from tidewheel.contract import Consumer as CarrierConsumer
 from tidewheel.core.job import Delivery, Envelope, Token
 from tidewheel.core.outcome import Again, AnyOutcome, Succeeded
@@ -82,7 +82,7 @@ class Consumer:
 
     # -- claiming -------------------------------------------------------------------------------------------------------
 
-    def claim(self, queues: Sequence[str], limit: int, wait: float) -> Sequence[Delivery]:
+    def claim(self, queues: Sequence[str], limit: int, wait: float, at_once: AtOnce | None = None) -> Sequence[Delivery]:
         with self._claiming:
             if self._over:
                 return []

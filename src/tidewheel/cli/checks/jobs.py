@@ -21,7 +21,7 @@ RUNNING = 1000
 def jobs(backend: Backend) -> Iterator[Finding]:
     counts = backend.broker.counts()
     if backend.browse is None:
-        yield warning("workers", "this engine cannot list its workers and jobs", "look at them with the engine's own tools")
+        yield warning("workers", "this engine cannot list its workers and running jobs", "look at them with the engine's own tools")
     else:
         workers = backend.browse.workers()
         # The workers first: who is not among them has ended by the time the jobs are read.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from tidewheel.cli.failures import NOT_FOUND, Usage
-from tidewheel.cli.job import list_jobs, pages, show_job
+from tidewheel.cli.job import changes_dead, list_jobs, looks_at_dead, pages, show_job
 from tidewheel.cli.output import write_items
 from tidewheel.cli.root import Nested
 from tidewheel.cli.session import Session
@@ -33,7 +33,7 @@ def list_(session: Session, queue: str | None, task: str | None, limit: int, bef
 @click.pass_obj
 def show(session: Session, job_id: str, no_args: bool) -> None:
     """Show one job, as `tidewheel jobs show`."""
-    show_job(session, job_id, arguments=not no_args)
+    show_job(session, job_id, arguments=not no_args, dead=True)
 
 
 @command.command("delete")
@@ -48,9 +48,9 @@ def delete(session: Session, ids: tuple[str, ...], every: bool, queue: str | Non
     if every == bool(ids) or ((queue or task) and not every):
         raise Usage("name the ids of dead jobs, or say --all (with --task and --queue, if you like)")
     app = session.connect()
-    control = app.control()
+    control = changes_dead(app)
     if every:
-        ids = tuple(v.id for page in pages(app.browse(), JobFilter(state="dead", queue=queue, task=task)) for v in page)
+        ids = tuple(v.id for page in pages(looks_at_dead(app), JobFilter(state="dead", queue=queue, task=task)) for v in page)
     if ids:
         session.confirm(f"This deletes {count(len(ids), 'dead job')} for good.", yes)
     found = dict(zip(ids, control.bury(ids))) if ids else {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from tidewheel.cli.failures import NOT_FOUND, Usage
-from tidewheel.cli.job import pages
+from tidewheel.cli.job import changes_dead, looks_at_dead, pages
 from tidewheel.cli.output import write_items
 from tidewheel.cli.root import Command
 from tidewheel.cli.session import Session
@@ -27,10 +27,10 @@ def command(session: Session, ids: tuple[str, ...], every: bool, queue: str | No
     if every == bool(ids) or ((queue or task) and not every):
         raise Usage("name the ids of dead jobs, or say --all (with --task and --queue, if you like)")
     app = session.connect()
-    control = app.control()
+    control = changes_dead(app)
     found: dict[str, bool] = {}
     if every:
-        for page in pages(app.browse(), JobFilter(state="dead", queue=queue, task=task)):
+        for page in pages(looks_at_dead(app), JobFilter(state="dead", queue=queue, task=task)):
             # Somebody else may have been quicker with one of them: then it is not ours to report.
             found.update({v.id: True for v, done in zip(page, control.revive([v.id for v in page])) if done})
     else:

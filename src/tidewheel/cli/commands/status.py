@@ -76,7 +76,8 @@ STORE = 'give it a store for that, as Tidewheel(…, results="redis://…", "pos
 
 def missing(backend: Backend) -> list[str]:
     """What this broker cannot do without a store."""
-    roles = {"keep results": backend.results, "cancel jobs": backend.control, "list jobs": backend.browse}
+    list_ = "list jobs" if backend.dead_letters is None else "list jobs that are not dead"
+    roles = {"keep results": backend.results, "cancel jobs": backend.control, list_: backend.browse}
     return [what for what, role in roles.items() if role is None]
 
 

@@ -24,6 +24,7 @@ One module per verb and role, and `laws` with the ten laws. Tests of a role that
 """
 
 from tidewheel.testing.conformance.archive import TestArchive
+from tidewheel.testing.conformance.async_transactions import TestAsyncTransactions
 from tidewheel.testing.conformance.beat import TestBeat
 from tidewheel.testing.conformance.broadcast import TestBroadcast
 from tidewheel.testing.conformance.browse import TestBrowse
@@ -43,6 +44,7 @@ from tidewheel.testing.conformance.tracker import TestTracker
 from tidewheel.testing.conformance.transactions import TestTransactions
 
 __all__ = [
-    "Harness", "Rig", "TestArchive", "TestBeat", "TestBroadcast", "TestBrowse", "TestCarrier", "TestClaim", "TestControl", "TestCounts",
-    "TestKeys", "TestLaws", "TestPublish", "TestRaces", "TestResults", "TestSettle", "TestSweep", "TestTracker", "TestTransactions", "rig",
+    "Harness", "Rig", "TestArchive", "TestAsyncTransactions", "TestBeat", "TestBroadcast", "TestBrowse", "TestCarrier", "TestClaim",
+    "TestControl", "TestCounts", "TestKeys", "TestLaws", "TestPublish", "TestRaces", "TestResults", "TestSettle", "TestSweep",
+    "TestTracker", "TestTransactions", "rig",
 ]  # fmt: skip

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tidewheel.core.job import MAX_PRIORITY, MIN_PRIORITY, Token
+from tidewheel.core.job import MAX_PRIORITY, MIN_PRIORITY, Delivery, Token
 from tidewheel.core.outcome import Again
 from tidewheel.testing.conformance.harness import PROMPT, Aside, Rig
 
@@ -168,6 +168,19 @@ class TestClaim:
         job = rig.job()
         other.broker.publish([job])
         assert [d.id for d in waiting.answer(within=PROMPT)] == [job.id]
+
+    def test_what_is_given_at_once_is_not_in_the_answer(self, rig: Rig) -> None:
+        worker, other = rig.worker(), rig.client()
+        given: list[Delivery] = []
+        for _ in range(3):
+            waiting = Aside(worker.claim, ["default"], 5, 30, given.extend)
+            job = rig.job()
+            other.broker.publish([job])
+            deliveries = [*waiting.answer(within=PROMPT), *given]
+            assert [d.id for d in deliveries] == [job.id]
+            assert [d.id for d in worker.owned()] == [job.id]
+            assert rig.settle(worker, deliveries) == ["ok"]
+            given.clear()
 
     def test_a_job_that_comes_back_ends_the_waiting(self, rig: Rig) -> None:
         (id_,) = rig.put()

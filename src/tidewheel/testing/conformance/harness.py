@@ -88,6 +88,10 @@ class Harness(ABC):
         """A user's connection to the broker's database, or to another one; asked for only where the engine has `Transactions`."""
         raise NotImplementedError("an engine with transactions needs a harness that gives connections")
 
+    async def adata(self, *, elsewhere: bool = False) -> Any:
+        """The same of the kind that is awaited; asked for only where the engine has `AsyncTransactions`."""
+        raise NotImplementedError("an engine with awaited transactions needs a harness that gives such connections")
+
     def close(self) -> None:  # noqa: B027  most have nothing to do
         """Remove the store."""
 
