@@ -1,8 +1,12 @@
-"""How much is asked of which queue: a table."""
+"""How much is asked of which queue: a table, and what follows when jobs turn out to be short."""
 
 from __future__ import annotations
 
+import time
+
 import pytest
+from mill import job, settle, worker
+from rabbit_field import opened
 
 from tidewheel.backends.rabbitmq.taps import Source, wanted
 
@@ -23,3 +27,20 @@ Q, R = "q", "r"
 )
 def test_wanted(ready: dict[Source, int], queues: list[str], limit: int, said: dict[Source, int]) -> None:
     assert wanted(ready, queues, limit) == said
+
+
+def test_who_asks_for_more_and_more_is_not_handed_one_at_a_time(url: str) -> None:
+    """A worker asks for one at first, for it does not know how long it takes; its tap must not stay as narrow."""
+    backend = opened(url)
+    backend.broker.publish([job() for _ in range(600)])
+    consumer = worker(backend)
+    sizes: list[int] = []
+    deadline = time.monotonic() + 20
+    while sum(sizes) < 600 and time.monotonic() < deadline:
+        claimed = consumer.claim(["default"], 500 if sizes else 1, 1)
+        settle(consumer, claimed)
+        sizes.append(len(claimed))
+    assert sum(sizes) == 600
+    assert len(sizes) < 100, sizes
+    consumer.close()
+    backend.broker.close()

@@ -38,6 +38,9 @@ MORE = 0.005
 QUIET = 0.003
 """Seconds without an arrival after which the next one is given away at once; in a rush each would be given away alone."""
 
+WIDEN = 0.05
+"""Seconds after which taps that are too narrow are looked at again."""
+
 Key = tuple[str, int]
 
 
@@ -91,6 +94,7 @@ class Consumer:
         self._claims = 0
         self._first = 0
         self._woken = False
+        self._widen_at = 0.0
         self._claimed: dict[Key, Held] = {}
         """Guarded by the session's `changed`."""
         self._ids: Counter[str] = Counter()
@@ -171,9 +175,13 @@ class Consumer:
                 session.shut()
                 with session.changed:
                     return self._take(queues, limit)
-            fits = session.fits(queues)
+            fits, most = session.fits(queues), len(self._claimed) + limit
+            if session.narrow(queues, most) and time.monotonic() >= self._widen_at:
+                # Jobs are shorter than they seemed. With few at a time each is handed on alone, and its acknowledgement lets in one more.
+                fits, patient = False, True
+                self._widen_at = time.monotonic() + WIDEN
             if not fits and (patient or not session.tapped):
-                session.adjust(queues, limit, 2 * (len(self._claimed) + limit) + 2)
+                session.adjust(queues, limit, 2 * most + 2)
                 fits, patient = session.fits(queues), True
             pause = deadline - time.monotonic()
             if not fits:

@@ -118,6 +118,12 @@ class Session:
             taps = [self._taps.get((q, b)) for q in queues for b in BANDS]
             return all(tap is not None and tap.room > 0 for tap in taps)
 
+    def narrow(self, queues: Iterable[str], most: int) -> bool:
+        """Whether a tap was used up, though it lets through far less than `most`."""
+        with self.changed:
+            taps = [tap for tap in self._taps.values() if tap.source[0] in queues]
+            return any(tap.arrived >= tap.prefetch and 2 * tap.prefetch <= most for tap in taps)
+
     @property
     def tapped(self) -> bool:
         return any(tap.room > 0 for tap in self._taps.values())
@@ -136,7 +142,8 @@ class Session:
                 renew = self._worn and not self._outstanding
                 keep = {
                     s for s, n in want.items()
-                    if not renew and (tap := self._taps.get(s)) is not None and tap.room >= min(n, ready[s] or 1) and tap.prefetch <= most
+                    if not renew and (tap := self._taps.get(s)) is not None and tap.room >= min(n, ready[s] or 1)
+                    and n < 2 * tap.prefetch and tap.prefetch <= most
                 }  # fmt: skip
                 shut = [tap for s, tap in self._taps.items() if s not in keep]
             self._shut(shut)
@@ -256,6 +263,7 @@ class Session:
     def _hold(self, held: Held) -> None:
         self._outstanding[held.tag] = held
         held.tap.outstanding += 1
+        held.tap.arrived += 1
 
     def _sort_out(self, came: Arrived, held: Held) -> bool:
         """Whether it is not to be run now: it is too late, or its workers were lost."""

@@ -19,12 +19,14 @@ MOST = 2000
 class Tap:
     """One consumer. `outstanding` are messages that came through it and are not acknowledged."""
 
-    __slots__ = ("outstanding", "prefetch", "source", "tag")
+    __slots__ = ("arrived", "outstanding", "prefetch", "source", "tag")
 
     def __init__(self, source: Source, tag: str, prefetch: int) -> None:
         self.source = source
         self.tag = tag
         self.prefetch = prefetch
+        self.arrived = 0
+        """Messages that came through it."""
         self.outstanding = 0
 
     @property
