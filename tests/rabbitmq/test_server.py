@@ -15,10 +15,14 @@ from rabbit_field import channel, opened
 from rabbitmq_server import Server
 
 from tidewheel import Tidewheel
+from tidewheel.backends.rabbitmq import listing
+from tidewheel.backends.rabbitmq.address import parse
 from tidewheel.backends.rabbitmq.guarantees import run_limit
 from tidewheel.backends.rabbitmq.store import Store
+from tidewheel.backends.rabbitmq.topology import Names
 from tidewheel.core.outcome import Again
 from tidewheel.errors import BrokerUnavailable, ConfigurationError, InvalidArguments, MissingRole
+from tidewheel.testing.conformance.harness import eventually
 
 
 class TestOpening:
@@ -110,6 +114,18 @@ class TestOpening:
             backend.broker.close()
         backend = opened(url)
         assert {q: c.ready for q, c in backend.broker.counts().items()} == {"a": 1, "b.c": 1, "d:e": 1}
+        backend.broker.close()
+
+    def test_a_list_longer_than_the_server_pushes_unasked(self, url: str) -> None:
+        """2,000 messages, when a consumer names no limit."""
+        backend = opened(url)
+        backend.broker.publish([job()])
+        names = Names(parse(url).prefix)
+        with channel(url) as ch:
+            for n in range(2500):
+                ch.basic_publish("", names.queues, f"q{n}".encode())
+            eventually(lambda: ch.queue_declare(names.queues, passive=True).method.message_count == 2501)
+        assert len(listing.read(parse(url))) == 2501
         backend.broker.close()
 
     def test_a_queue_with_other_arguments_is_used_and_told(self, url: str) -> None:

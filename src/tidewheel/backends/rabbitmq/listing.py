@@ -26,7 +26,9 @@ R = TypeVar("R")
 
 TRIES = 5
 SILENCE = 0.5
-"""Seconds after which there is nothing (more) to come."""
+"""Seconds without a note after which no more are expected: others may be reading them."""
+MOST = 50_000
+"""How many notes are read at most. With no limit the server takes it for 2,000."""
 WORN = 1000
 """How often a note may have been read; then it is written anew."""
 
@@ -79,8 +81,15 @@ def _read(link: Link, address: Address) -> set[str]:
             if seen == count:
                 answer.give()
 
+        def look(before: int) -> None:
+            if seen == before:
+                answer.give()
+            else:
+                link.later(SILENCE, partial(look, seen))
+
+        channel.basic_qos(prefetch_count=MOST)
         channel.basic_consume(name, came)
-        link.later(SILENCE, answer.give)
+        link.later(SILENCE, partial(look, 0))
 
     link.command(begin)
     for queue, tag in worn.items():  # before the server takes it for poison
