@@ -67,7 +67,7 @@ bench: venv  ## benchmarks, on SQLite or with ENGINE=redis, postgres or rabbitmq
 	@$(PY) -m benchmarks --engine $(ENGINE)
 
 conformance: venv redis postgres rabbitmq  ## run the shipped suite on every engine, and write docs/reference/conformance.md
-	@$(PY) -m pytest -q -n 2 --dist loadfile --conformance-report docs/reference/conformance.md
+	@$(PY) -m pytest -q -n 2 --dist loadfile tests --conformance-report docs/reference/conformance.md
 
 clean:  ## remove .venv and everything that tools left behind
 	@rm -rf .venv .venv-* .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from types import SimpleNamespace
 
 import pytest
 from mill import Mill, job, settle, worker
@@ -114,6 +115,32 @@ class TestPublishing:
                 backend.broker.publish([job(queue="full")])
         finally:
             server.ctl("clear_policy", "tests")
+        backend.broker.close()
+
+    def test_a_queue_that_refuses_for_a_moment(self, server: Server, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Whoever publishes neither sees it nor publishes anything twice. (It refuses also while it is being made.)"""
+        prefix = url.split("=")[1]
+        server.ctl("set_policy", "tests", f"^{prefix}/full/normal$", '{"max-length": 5}', "--apply-to", "queues")
+        backend, consumer = opened(url), worker(opened(url))
+        ended: list[str] = []
+
+        def drain(seconds: float) -> None:
+            claimed = consumer.claim(["full"], 100, 0.0)
+            settle(consumer, claimed)
+            ended.extend(d.id for d in claimed)
+            time.sleep(seconds)
+
+        monkeypatch.setattr("tidewheel.backends.rabbitmq.store.time", SimpleNamespace(time=time.time, sleep=drain))
+        try:
+            jobs = [job(queue="full") for _ in range(60)]
+            for start in range(0, 60, 3):
+                assert all(r.created for r in backend.broker.publish(jobs[start : start + 3]))
+            assert ended  # it was full
+            drain(0)
+            assert sorted(ended) == sorted(j.id for j in jobs)
+        finally:
+            server.ctl("clear_policy", "tests")
+        consumer.close()
         backend.broker.close()
 
 

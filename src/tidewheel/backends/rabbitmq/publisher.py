@@ -6,7 +6,7 @@ that little is in doubt when something breaks, and none while the server has sai
     not sent         withdrawn whenever the caller gives up: nothing was stored
     sent             in doubt until the server has answered for it
     confirmed        stored
-    refused          the queue is full, or could not store it: not stored
+    refused          the queue is full, or has no leader just now: not stored
     returned         there is no such queue: not stored
 """
 
@@ -15,7 +15,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from tidewheel.backends.rabbitmq.address import Address
@@ -32,7 +32,7 @@ ALARM = 2.0
 class Batch:
     """What came of some messages, which are published together."""
 
-    def __init__(self, messages: Sequence[Message], done: Callable[[Batch], None] | None = None) -> None:
+    def __init__(self, messages: Sequence[Message]) -> None:
         self.messages = messages
         self.sent = 0
         self.confirmed: set[int] = set()
@@ -40,7 +40,6 @@ class Batch:
         self.returned: set[int] = set()
         self.error: BrokerError | None = None
         """Why the rest will not be known."""
-        self._done = done
         self._open = threading.Lock()  # an Event is made of five objects, and takes three times as long
         self._open.acquire()
         self._over = False
@@ -61,9 +60,15 @@ class Batch:
         try:
             self._open.release()
         except RuntimeError:
-            return  # whoever waited gave up at the same moment
-        if self._done is not None:
-            self._done(self)
+            pass  # whoever waited gave up at the same moment
+
+    def tried_again(self, other: Batch) -> None:
+        """`other` were those that are refused here, in their order: what came of them then."""
+        numbers = sorted(self.refused)
+        self.confirmed.update(numbers[n] for n in other.confirmed)
+        self.returned.update(numbers[n] for n in other.returned)
+        self.refused = {numbers[n] for n in other.refused} | {numbers[n] for n in range(other.sent, len(numbers))}
+        self.error = other.error
 
     def check(self) -> None:
         """Raise unless every message is confirmed or was returned."""

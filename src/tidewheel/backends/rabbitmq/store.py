@@ -23,6 +23,10 @@ from tidewheel.backends.rabbitmq.topology import BANDS, LEVELS, LONGEST, Names, 
 from tidewheel.errors import BrokerError, BrokerFull, BrokerUnavailable, ConfigurationError, InvalidArguments
 
 OLDEST = (3, 10)
+REFUSED = (0.02, 0.08, 0.4)
+"""Seconds after which what a queue refused is published again. It refuses when it is full, but also while it has no leader: when another
+process has just begun to make it, and while its leader moves.
+"""
 
 
 class Store:
@@ -218,6 +222,11 @@ class Store:
         batch = self.publisher().publish(messages)
         if batch.error is not None and not batch.sent and not isinstance(batch.error, BrokerFull):
             batch = self.publisher().publish(messages)  # nothing was sent on a connection that turned out to be dead
+        for pause in REFUSED:
+            if batch.error is not None or not batch.refused:
+                break
+            time.sleep(pause)
+            batch.tried_again(self.publisher().publish([messages[n] for n in sorted(batch.refused)]))
         batch.check()
         if batch.returned:
             # Somebody deleted the queue under us, or a worker's whole server was reset.
