@@ -13,7 +13,7 @@ Level = Literal["volatile", "process", "power loss"]
 
 _SENTENCES: dict[Level, str] = {
     "volatile": "A restart of Redis loses everything since its last snapshot.",
-    "process": "What was accepted survives the end of any process, Redis included; a crash of its machine loses about the last second.",
+    "process": "What was accepted survives a stop of Redis; killed while it syncs it loses a second or two, as in a crash of its machine.",
     "power loss": "What was accepted survives the end of any process and a power cut of the server (each write is synced).",
 }
 _MEND = "redis-cli CONFIG SET appendonly yes (and appendonly yes in redis.conf)"
