@@ -132,14 +132,14 @@ def _settle(
             if id_ not in found:
                 verdicts[n] = "gone"
                 continue
-            written, ours, ready, waited = found[id_]
+            written, right, ready, waited = found[id_]
             if written:
                 verdicts[n] = "ok"
                 if ready is not None:
                     told.ready[ready] += 1
                 elif waited or not ours:
                     told.ended.append(id_)
-            elif not ours:
+            elif not right:
                 verdicts[n] = "stale"
             else:
                 # It changed between the statement's snapshot and the write: its cancellation was asked for, or somebody else settled it.

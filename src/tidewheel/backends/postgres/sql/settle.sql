@@ -2,7 +2,8 @@
 -- (seconds), $7 the counter that goes up (0 none, 1 attempts, 2 strikes, 3 losses), $8 event or reason, $9 error, $10 value, $11 delay;
 -- $12 shown and $13 kept of one that was to be cancelled; $14 and $15 the bell of those who wait; $16 length of a history.
 -- Answers for each that was running: id, whether it was written, whether the token was right, its queue if it is ready again.
--- Each row is found by its id, whatever the planner thinks of the table (OFFSET 0): any other way goes through all jobs that run.
+-- Each row is found by its id and changed at its place, whatever the planner thinks of the table (hence OFFSET 0, and `state + 0`, which no partial
+-- index fits): any other way goes through all jobs that run, or all there are.
 WITH clock AS MATERIALIZED (
   SELECT {now} AS now
 ), x AS MATERIALIZED (
@@ -14,7 +15,7 @@ WITH clock AS MATERIALIZED (
   SELECT id, ours FROM x WHERE x.is = 2
 ), gone AS (
   DELETE FROM {schema}.job AS j USING x
-  WHERE j.ctid = x.place AND j.id = x.id AND j.state = 2 AND j.worker = x.worker AND j.claim = x.claim AND (x.state > 2 OR j.cancel)
+  WHERE j.ctid = x.place AND j.state + 0 = 2 AND j.worker = x.worker AND j.claim = x.claim AND (x.state > 2 OR j.cancel)
   RETURNING j.id, j.published, j.due, j.expires, j.started, j.rank, j.deliveries, j.attempts, j.strikes, j.losses, j.queue, j.task, j.worker, j.key,
     j.key_window, j.headers, j.history, j.body, x.value, x.word, x.error, x.counted,
     -- Back to its queue, but its cancellation was asked for between the worker's decision and now: it must not run once more.
@@ -43,7 +44,7 @@ WITH clock AS MATERIALIZED (
         || jsonb_build_object('at', now, 'event', x.word, 'worker', x.worker, 'detail', encode(x.error, 'base64'))
     END
   FROM x, clock
-  WHERE j.ctid = x.place AND j.id = x.id AND j.state = 2 AND j.worker = x.worker AND j.claim = x.claim AND x.state = 1 AND NOT j.cancel
+  WHERE j.ctid = x.place AND j.state + 0 = 2 AND j.worker = x.worker AND j.claim = x.claim AND x.state = 1 AND NOT j.cancel
   RETURNING j.id, CASE WHEN j.state = 1 THEN j.queue END AS ready
 ), done AS MATERIALIZED (
   SELECT id, NULL AS ready FROM written UNION ALL SELECT id, ready FROM back

@@ -1,6 +1,7 @@
 -- Settle deliveries as succeeded. Arrays: $1 ids, $2 workers, $3 claims, $4 values, $5 and $6 seconds for which the result is shown and the job
 -- remembered. $7 and $8 the bell of those who wait. Answers which were, and whether somebody may have to be rung.
--- Each row is found by its id, whatever the planner thinks of the table (OFFSET 0): any other way goes through all jobs that run.
+-- Each row is found by its id and changed at its place, whatever the planner thinks of the table (hence OFFSET 0, and `state + 0`, which no partial
+-- index fits): any other way goes through all jobs that run, or all there are.
 WITH clock AS MATERIALIZED (
   SELECT {now} AS now
 ), x AS MATERIALIZED (
@@ -8,7 +9,7 @@ WITH clock AS MATERIALIZED (
   FROM unnest($1::uuid[], $2::text[], $3::int8[], $4::bytea[], $5::float8[], $6::float8[]) AS x (id, worker, claim, value, shown, kept), LATERAL (SELECT job.ctid AS place, job.state, job.worker, job.claim FROM {schema}.job WHERE job.id = x.id OFFSET 0) AS j
 ), gone AS (
   DELETE FROM {schema}.job AS j USING x
-  WHERE j.ctid = x.place AND j.id = x.id AND j.state = 2 AND j.worker = x.worker AND j.claim = x.claim
+  WHERE j.ctid = x.place AND j.state + 0 = 2 AND j.worker = x.worker AND j.claim = x.claim
   RETURNING j.*, x.value, x.shown, x.kept
 ), written AS (
   INSERT INTO {schema}.ended (

@@ -13,7 +13,7 @@ WITH clock AS MATERIALIZED (
 ), taken AS (
   UPDATE {schema}.job AS j SET state = 2, worker = $1::text, claim = $2::int8, started = now, deliveries = deliveries + 1
   FROM clock
-  WHERE j.id IN (SELECT found.id FROM found WHERE found.state < 2 AND found.due <= now AND (found.expires IS NULL OR found.expires > now))
+  WHERE j.id = ANY(ARRAY(SELECT found.id FROM found WHERE found.state < 2 AND found.due <= now AND (found.expires IS NULL OR found.expires > now)))
     AND EXISTS (SELECT FROM alive)
   RETURNING j.id, j.deliveries
 )
