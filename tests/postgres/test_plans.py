@@ -1,4 +1,4 @@
-"""How the server looks for jobs. A plan of ours is kept for as long as the session lives, whatever the tables were like when it was made."""
+"""How the server looks for jobs. A plan of ours is kept as long as the session, whatever the tables were like when it was made."""
 
 from __future__ import annotations
 
