@@ -73,7 +73,7 @@ def test_the_promises_of_every_pool(pool: str) -> None:
     flags = ("--noconftest", "-p", "no:cacheprovider", "-p", "no:hypothesispytest", "-p", "no:anyio", "-p", "no:xdist", "-q")
     ran = subprocess.run(
         [sys.executable, "-c", code, str(HERE / "test_pools.py"), *flags],
-        cwd=HERE.parents[1], env=dict(os.environ, PATCHED_FOR=pool), capture_output=True, text=True, timeout=100,
+        cwd=HERE.parents[1], env=dict(os.environ, PATCHED_FOR=pool, PYTEST_ADDOPTS=""), capture_output=True, text=True, timeout=100,
     )  # fmt: skip
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert f"[{pool}]" not in ran.stdout
