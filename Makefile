@@ -44,9 +44,9 @@ test-fast: venv redis postgres rabbitmq  ## tests without worker processes, two 
 	@echo "test-fast: tests without worker processes"
 	@$(PY) -m pytest -n 2 --dist loadfile -m fast
 
-test-rest: venv browsers redis postgres rabbitmq  ## the other tests, one at a time: workers, kills, the docs' snippets, the example, a real browser
+test-rest: venv browsers redis postgres rabbitmq  ## the other tests, by file two at a time: workers, kills, the docs' snippets, the example, a real browser
 	@echo "test-rest: workers, kills, docs, example, browser"
-	@TIDEWHEEL_BROWSER=$$(command -v chromium >/dev/null && echo required) $(PY) -m pytest -m "not fast"
+	@TIDEWHEEL_BROWSER=$$(command -v chromium >/dev/null && echo required) $(PY) -m pytest -n 2 --dist loadfile -m "not fast"
 
 test-others: venv  ## the fast tests and the worker's, on every other Python that is installed
 	@scripts/other_pythons.sh

@@ -20,4 +20,4 @@ for version in 3.12 3.13 3.14; do
     ".venv-$version/bin/python" -m pytest -n 2 --dist loadfile -m "fast and not server"
     newest=$version
 done
-[ -z "$newest" ] || ".venv-$newest/bin/python" -m pytest -m "not kill and not slow" tests/worker tests/django_project tests/examples
+[ -z "$newest" ] || ".venv-$newest/bin/python" -m pytest -n 2 --dist loadfile -m "not kill and not slow" tests/worker tests/django_project tests/examples
