@@ -1,4 +1,4 @@
-"""How the server looks for jobs. A plan of ours is kept as long as the session, whatever the tables were like when it was made."""
+"""How the server looks for live jobs. A plan of ours is kept as long as the session, whatever the tables were like when it was made."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ ORDERED = {
 """Those that take the first few of an index and stop."""
 BY_ID = {"succeed", "settle", "progress", "cancel", "take", "withdraw"}
 """Those that are given ids: any other index than that of ids goes through jobs that are somebody else's."""
-SCAN = re.compile(r"(?:Seq Scan|(?:Index Scan|Index Only Scan)(?: Backward)? using (\w+)) on job\b")
+SCAN = re.compile(r"(?:Seq Scan|Bitmap Heap Scan|(?:Index Scan|Index Only Scan)(?: Backward)? using (\w+)) on job\b")
 
 
 def empty(server: Server) -> None:

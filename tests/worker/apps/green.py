@@ -17,6 +17,9 @@ app = Tidewheel(os.environ["GREEN_URL"])
 _here: set[str] = set()
 
 
+# The sleeps here are what is tested: each is a moment at which the others must get their turn, in a patched process and in a loop.
+
+
 def _meet(n: int) -> None:
     """Wait until n different jobs are here."""
     _here.add(current().id)

@@ -2,6 +2,7 @@
 -- $5 seconds until a job that runs is looked at again, $6 how many beats its holder must have missed. Answers for each, in their order: whether
 -- our worker is alive; what is to be done ('taken', 'wait', 'late', 'over', 'unknown', 'lost': its holder must be taken for dead first); for how
 -- long; the token of its holder, whether it was to be cancelled, and the job.
+-- (`ANY(ARRAY(…))`: `IN` would be a join, and the planner goes through all jobs for it.)
 WITH clock AS MATERIALIZED (
   SELECT {now} AS now
 ), x AS MATERIALIZED (
