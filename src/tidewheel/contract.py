@@ -163,8 +163,8 @@ class Consumer(Protocol):
         claimed all the same: ask `owned` afterwards.
 
         `at_once`: an engine that is told of jobs in a thread of its own may give them to this function there while the call waits, instead
-        of waking who claims: one thread less between the server and the run. They are not in the answer, which is then empty. What
-        the function raises, this raises.
+        of waking who claims: one thread less between the server and the run. They are not in the answer, which is then empty and comes
+        within some milliseconds. What the function raises, this raises.
         """
         ...
 

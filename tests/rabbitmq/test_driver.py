@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -10,7 +11,10 @@ import pytest
 from mill import job, settle, worker
 from rabbit_field import opened
 
+from tidewheel.backends.rabbitmq.address import parse
+from tidewheel.backends.rabbitmq.link import Answer, Channel, Link
 from tidewheel.core.job import Delivery
+from tidewheel.errors import BrokerError
 from tidewheel.testing.conformance.harness import Aside
 
 
@@ -74,3 +78,24 @@ def test_what_goes_wrong_with_it_is_raised_where_it_was_asked_for(url: str) -> N
     assert settle(consumer, owned) == ["ok"]
     consumer.close()
     backend.broker.close()
+
+
+def test_a_callback_that_fails_ends_the_connection_and_is_logged(url: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Whoever waits for it is told, instead of waiting for ever for what was in the same read."""
+    ended = threading.Event()
+    link = Link(parse(url), "test", lambda _: ended.set())
+
+    def came(*_: object) -> None:
+        raise ZeroDivisionError
+
+    def begin(channel: Channel, answer: Answer) -> None:
+        channel.queue_declare("fails", exclusive=True)
+        channel.basic_consume("fails", came, callback=answer.give)
+        channel.basic_publish("", "fails", b"1")
+
+    link.command(begin)
+    assert ended.wait(20)
+    assert isinstance(link.error, BrokerError)
+    assert "reading from a connection to RabbitMQ failed" in caplog.text
+    assert "ZeroDivisionError" in caplog.text
+    link.close()

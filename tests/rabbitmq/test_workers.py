@@ -45,6 +45,13 @@ def test_retries_come_through_the_ladder(rig: Rig) -> None:
     assert time.monotonic() - began > 1
 
 
+def test_a_lone_job_is_watched_though_it_was_given_away_before_the_claim_returned(rig: Rig) -> None:
+    rig.start("-c", "1")
+    for n in range(1, 4):  # after the first one nothing else wakes the worker
+        rig.jobs.endless.delay()
+        until("its limit ended it", lambda n=n: rig.app.counts()["default"].dead == n, 20)
+
+
 def test_workers_are_killed(rig: Rig) -> None:
     results = rig.jobs.work.starmap([(n, 0.004) for n in range(400)])
     rig.kill_workers(4, 400, ("-c", "2"), ("-P", "threads", "-c", "4"), done=lambda: len(ended(rig)))

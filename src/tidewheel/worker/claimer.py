@@ -97,7 +97,10 @@ class Claimer:
             return
         # Asked before the claim: an outcome that is written during it may put a job, or one that follows, into a queue just seen empty.
         idle = self._idle is not None and not self._ledger.held() and not self._settler.unsettled()
-        deliveries = self._consumer().claim(self._queues, limit, 0.0 if self._idle is not None else WAIT, self._accept)
+        try:
+            deliveries = self._consumer().claim(self._queues, limit, 0.0 if self._idle is not None else WAIT, self._take)
+        finally:
+            self._hub.watch()
         self._trouble(None)
         if self._consumer().news:
             self._news()
@@ -107,8 +110,11 @@ class Claimer:
             self._idle()
             self._stopping.wait()
 
+    def _take(self, deliveries: Sequence[Delivery]) -> None:
+        """Give them to the executors, in a thread of the engine's, while we wait in a claim."""
+        self._hub.send(self._ledger.accept(self._one_suspect(deliveries)))
+
     def _accept(self, deliveries: Sequence[Delivery]) -> None:
-        """Give them to the executors. An engine may call this in a thread of its own, while we wait in a claim."""
         self._hub.dispatch(self._ledger.accept(self._one_suspect(deliveries)))
 
     def _wait_for_room(self) -> None:

@@ -35,6 +35,7 @@ from tidewheel.pools.seam import Pool
 from tidewheel.pools.waiting import Fetch
 from tidewheel.worker.execute import Execution, Kitchen
 from tidewheel.worker.frames import (
+    CHUNK,
     POKE,
     Bloated,
     Decoder,
@@ -120,7 +121,7 @@ class Executor:
     def _hear(self, flags: int = 0) -> None:
         """Take what the worker has said. To be called by one thread at a time, so that the pieces of a message stay in order."""
         try:
-            if data := self._sock.recv(262_144, flags):
+            if data := self._sock.recv(CHUNK, flags):
                 self._take(data)
                 return
         except (BlockingIOError, InterruptedError):

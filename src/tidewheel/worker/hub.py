@@ -86,9 +86,16 @@ class Hub:
         self._thread.start()
 
     def dispatch(self, assignment: Assignment) -> None:
-        """Send jobs to the executors they were given to."""
+        """Send jobs to the executors they were given to, and watch them."""
+        self.send(assignment)
+        self.watch()
+
+    def send(self, assignment: Assignment) -> None:
+        """The same for who will say `watch` soon. Woken now, the hub would take the processor from the executors."""
         for seat, deliveries in assignment.items():
             self._roster.send(seat.number, Run(tuple(deliveries)))
+
+    def watch(self) -> None:
         if self._warden.look_at == NEVER and self._ledger.held():
             self.later(self._warden.look_soon)
 

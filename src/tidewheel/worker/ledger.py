@@ -134,13 +134,13 @@ class Ledger:
                     break
                 if self.alone is not None:
                     break
-                rooms = [(intake.room(s.lane(now), self.average), s) for s in self.seats.values() if s.state == "ready"]
-                free = [s for r, s in rooms if r > 0 and len(s.flights) < s.slots]
+                free = [s for s in self.seats.values() if s.state == "ready" and len(s.flights) < s.slots]
                 if free:
                     for seat in sorted(free, key=lambda s: len(s.flights)):
                         if self.pending and not is_suspect(self.pending[0].losses):
                             self._put(seat, self.pending.popleft(), now, out)
                     continue
+                rooms = [(intake.room(s.lane(now), self.average), s) for s in self.seats.values() if s.state == "ready"]
                 total = sum(r for r, _ in rooms)
                 if total == 0:
                     break

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from tidewheel.worker.frames import Decoder, ToWorker, frame
+from tidewheel.worker.frames import CHUNK, Decoder, ToWorker, frame
 
 
 class Link:
@@ -64,7 +64,7 @@ class Link:
         """Everything that can be read now. Sets `open` to False at the end, which `ECONNRESET` means as well."""
         while True:
             try:
-                data = self.sock.recv(262_144)
+                data = self.sock.recv(CHUNK)
             except (BlockingIOError, InterruptedError):
                 return
             except OSError:
@@ -73,7 +73,7 @@ class Link:
                 self.open = False
                 return
             yield from self._decoder.feed(data)
-            if len(data) < 65_536:
+            if len(data) < CHUNK:
                 return
 
     def close(self) -> None:

@@ -12,9 +12,9 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-import pika
 from pika import exceptions
 
+from tidewheel.backends.rabbitmq import frames
 from tidewheel.backends.rabbitmq.address import Address
 from tidewheel.backends.rabbitmq.faults import translate
 from tidewheel.backends.rabbitmq.link import Answer, Link
@@ -45,7 +45,7 @@ class Broadcaster:
             channel.queue_declare(names.listeners, durable=True, arguments=COUNTED, callback=answer.give)
 
         listeners: int = self._store.command(count).method.consumer_count
-        said = Message("broadcast", "broadcast", message, pika.BasicProperties(message_id="broadcast"), names.broadcast)
+        said = Message("broadcast", "broadcast", message, frames.properties("broadcast", "broadcast", 0, {}), names.broadcast)
         batch = self._store.publisher().publish([said])
         if batch.error is not None:
             raise batch.error

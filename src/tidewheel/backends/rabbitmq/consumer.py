@@ -38,6 +38,9 @@ MORE = 0.005
 QUIET = 0.003
 """Seconds without an arrival after which the next one is given away at once; in a rush each would be given away alone."""
 
+AFTERWARDS = 0.002
+"""Seconds after such a gift when the claim is woken, if nothing else arrives: at once it would take the processor from who has the job."""
+
 WIDEN = 0.05
 """Seconds after which taps that are too narrow are looked at again."""
 
@@ -47,13 +50,13 @@ Key = tuple[str, int]
 class Hand:
     """What a claim that waits leaves with the connection's thread: the first that arrives is on its way before the claim is awake."""
 
-    __slots__ = ("_at_once", "_busy", "_error", "_full", "limit", "queues")
+    __slots__ = ("_at_once", "_awaited", "_busy", "_error", "_full", "limit", "queues")
 
     def __init__(self, queues: Sequence[str], limit: int, at_once: AtOnce) -> None:
         self.queues = queues
         self.limit = limit
         self._at_once = at_once
-        self._full = self._busy = False
+        self._full = self._busy = self._awaited = False
         self._error: BaseException | None = None
 
     def take(self, deliveries: Sequence[Delivery], changed: threading.Condition) -> Callable[[], None]:
@@ -68,13 +71,15 @@ class Hand:
             finally:
                 with changed:
                     self._busy = False
-                    changed.notify_all()
+                    if self._awaited:
+                        changed.notify_all()
 
         return give
 
     def took(self, changed: threading.Condition) -> bool:
         """Whether it has, and given away. With `changed` held; waits until that is done. Raises what went wrong with it."""
         while self._busy:
+            self._awaited = True
             changed.wait()
         if self._error is not None:
             raise self._error
@@ -199,7 +204,17 @@ class Consumer:
         hand, self._hand = self._hand, None
         if hand is None or self._session.pause < QUIET or not (taken := self._take(hand.queues, hand.limit)):
             return None
-        return hand.take(taken, self._session.changed)
+        give = hand.take(taken, self._session.changed)
+
+        def give_away() -> None:
+            give()
+            self._session.link.later(AFTERWARDS, self._rouse)
+
+        return give_away
+
+    def _rouse(self) -> None:
+        with self._session.changed:
+            self._session.changed.notify_all()
 
     def _waiting(self, queues: Sequence[str]) -> int:
         return sum(h.tap.source[0] in queues for h in self._session.ready)

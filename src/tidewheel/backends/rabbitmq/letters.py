@@ -9,10 +9,9 @@ from datetime import datetime, timezone
 from typing import Any
 
 import msgspec
-import pika
 from msgspec.structs import replace
 
-from tidewheel.backends.rabbitmq import message
+from tidewheel.backends.rabbitmq import frames, message
 from tidewheel.backends.rabbitmq.message import NOBODY, Message, Meta, again
 from tidewheel.backends.rabbitmq.store import Store
 from tidewheel.core.job import Delivery, Envelope, HistoryEntry, JobView
@@ -62,10 +61,7 @@ def foreign(queue: str, props: Any, body: bytes) -> Delivery:
 
 
 def _message(store: Store, letter: Letter) -> Message:
-    properties = pika.BasicProperties(
-        message_id=letter.id, type=letter.task, content_type=TYPE, delivery_mode=2, timestamp=int(letter.died),
-        headers={"reason": letter.reason},
-    )  # fmt: skip
+    properties = frames.properties(letter.id, letter.task, int(letter.died), {"reason": letter.reason.encode()}, TYPE)
     return Message(letter.id, store.names.dead(letter.meta.queue), _encoder.encode(letter), properties)
 
 

@@ -1,4 +1,5 @@
-"""One connection to the server, and the thread that does its reading and writing. This and `faults` are the places that know pika.
+"""One connection to the server, and the thread that does its reading and writing. This, `driver`, `frames` and `faults` are the places that
+know pika.
 
 pika's connection is driven by callbacks in its own thread: so heartbeats go on, and alarms and the end of the connection are heard, while
 nobody uses it. Other threads hand work over with `post`, and wait for an answer with `ask`.
@@ -112,16 +113,17 @@ class Link:
 
     def call(self, call: Callable[[], None]) -> None:
         """The same, but in the caller's thread and at once if the connection's has nothing to do."""
-        if self._dropped or not self._loop.call(lambda: self._call(call)):
+        if self._dropped or not self._loop.turn.acquire(blocking=False):
             self.post(call)  # behind the end of it, if that is under way
-
-    def _call(self, call: Callable[[], None]) -> None:
+            return
         try:
             if self.error is None:
                 call()
         except Exception as error:
             log.exception("writing to a connection to RabbitMQ failed")
             self.drop(BrokerUnavailable(f"writing to RabbitMQ at {self.address.where} failed: {error}"))
+        finally:
+            self._loop.turn.release()
 
     def later(self, seconds: float, call: Callable[[], None]) -> None:
         """In the connection's thread: call this after a while."""
@@ -198,6 +200,20 @@ class Link:
             pass  # it is over already
 
     # -- in the connection's thread -------------------------------------------------------------------------------------
+
+    @property
+    def piece(self) -> int:
+        """The most bytes of a body that fit into a frame."""
+        return self._connection.piece
+
+    def send(self, channel: Channel, data: bytes) -> None:
+        """Whole frames for this channel. Raises pika's error if it is not open."""
+        channel._raise_if_not_open()
+        self._connection.send(data)
+
+    def confirmed(self, channel: Channel, told: Callable[[int, bool], None]) -> None:
+        """Whom to tell of confirmations: of all until this one, or of this one alone."""
+        self._connection.confirmed[channel.channel_number] = told
 
     def _side_closed(self, reason: BaseException) -> None:
         if self._asked is not None:

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-import pika
 
+from tidewheel.backends.rabbitmq import frames
 from tidewheel.core.job import Delivery, Envelope, Token
 from tidewheel.core.outcome import Counted
 from tidewheel.errors import InvalidArguments
@@ -48,7 +48,7 @@ class Message(msgspec.Struct, frozen=True):
     key: str
     """Of routing."""
     body: bytes
-    properties: Any
+    properties: bytes
     exchange: str = ""
 
 
@@ -56,12 +56,15 @@ _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Meta)
 
 
-def properties(id_: str, task: str, meta: Meta) -> Any:
+def properties(id_: str, task: str, meta: Meta) -> bytes:
     """The properties of a message. Raises `InvalidArguments` when what travels with the job is too large."""
-    text = _encoder.encode(meta).decode()
+    text = _encoder.encode(meta)
     if len(text) > LARGEST:
         raise InvalidArguments(f"job {id_} ({task}): its headers are too large for RabbitMQ: {len(text)} of at most {LARGEST} bytes")
-    return pika.BasicProperties(message_id=id_, type=task, delivery_mode=2, timestamp=int(meta.published), headers={HEADER: text})
+    try:
+        return frames.properties(id_, task, int(meta.published), {HEADER: text})
+    except ValueError as error:
+        raise InvalidArguments(f"job {id_} ({task}): its id or its task's name is too long for RabbitMQ: {error}") from None
 
 
 def first(envelope: Envelope, now: float) -> Meta:

@@ -18,6 +18,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
+from tidewheel.backends.rabbitmq import frames
 from tidewheel.backends.rabbitmq.address import Address
 from tidewheel.backends.rabbitmq.faults import NOT_FOUND, reply_code, translate
 from tidewheel.backends.rabbitmq.link import Link
@@ -25,6 +26,8 @@ from tidewheel.backends.rabbitmq.message import Message
 from tidewheel.errors import BrokerError, BrokerFull, BrokerUnavailable, PublishUnknown
 
 WINDOW = 2000
+AT_ONCE = 1 << 16
+"""Bytes that are handed to the connection in one."""
 ALARM = 2.0
 """Seconds for which a publication that is in doubt waits for an alarm to end."""
 
@@ -106,6 +109,7 @@ class Publisher:
             self._channel = self.link.channel(self._channel_lost)
             self._channel.add_on_return_callback(self._on_return)
             self.link.ask(lambda answer: self._channel.confirm_delivery(self._on_confirm, callback=answer.give))
+            self.link.confirmed(self._channel, self._confirmed)
         except BaseException as error:
             self.link.drop()
             if isinstance(error, Exception):
@@ -131,15 +135,14 @@ class Publisher:
     def publish(self, messages: Sequence[Message]) -> Batch:
         """Publish, and wait for what comes of it, at most `confirm_timeout` seconds. Raises nothing; the batch tells."""
         batch = Batch(messages)
-        full = f"RabbitMQ at {self._address.where} takes no jobs: %s; give it memory or disk, or let the workers drain the queues"
         if self.link.blocked is not None:
-            batch.finish(BrokerFull(full % f"{self.link.blocked} (an alarm)"))
+            batch.finish(self._full(self.link.blocked))
             return batch
         self.submit(batch)
         deadline = time.monotonic() + self._address.confirm_timeout + len(messages) / WINDOW
         while not batch.wait(max(0.0, min(ALARM, deadline - time.monotonic()))):
             if self.link.blocked is not None:
-                self._withdraw(batch, BrokerFull(full % f"{self.link.blocked} (an alarm)"))
+                self._withdraw(batch, self._full(self.link.blocked))
             elif time.monotonic() >= deadline:
                 late = f"RabbitMQ at {self._address.where} has not confirmed in {self._address.confirm_timeout:g} seconds"
                 self._withdraw(batch, BrokerUnavailable(late))
@@ -148,6 +151,12 @@ class Publisher:
 
     def close(self) -> None:
         self.link.close()
+
+    def _full(self, alarm: str) -> BrokerFull:
+        where = self._address.where
+        return BrokerFull(
+            f"RabbitMQ at {where} takes no jobs: {alarm} (an alarm); give it memory or disk, or let the workers drain the queues"
+        )
 
     def _withdraw(self, batch: Batch, error: BrokerError) -> None:
         with self._lock:
@@ -161,7 +170,8 @@ class Publisher:
 
     def _pump(self) -> None:
         """Write what may be written."""
-        publish = self._channel.basic_publish
+        channel: Any = self._channel
+        number, piece = channel.channel_number, self.link.piece
         while self.link.blocked is None and len(self._unconfirmed) < WINDOW:
             with self._lock:
                 if not self._queue or self._error is not None:
@@ -171,16 +181,28 @@ class Publisher:
                 batch.sent = end = min(len(batch.messages), start + WINDOW - len(self._unconfirmed))
                 if end == len(batch.messages):
                     self._queue.popleft()
+            data, size = list[bytes](), 0
             for n in range(start, end):
-                message = batch.messages[n]
+                m = batch.messages[n]
                 self._tag += 1
                 self._unconfirmed[self._tag] = (batch, n)
-                publish(message.exchange, message.key, message.body, message.properties, True)
+                data.append(frames.publication(number, m.exchange, m.key, m.properties, m.body, piece))
+                size += len(data[-1])
+                if size > AT_ONCE:
+                    self.link.send(channel, b"".join(data))
+                    data, size = [], 0
+            if data:
+                self.link.send(channel, data[0] if len(data) == 1 else b"".join(data))
 
     def _on_confirm(self, frame: Any) -> None:
         method = frame.method
-        tag, fine = method.delivery_tag, method.NAME == "Basic.Ack"
-        if method.multiple:
+        self._answered(method.delivery_tag, method.multiple, method.NAME == "Basic.Ack")
+
+    def _confirmed(self, tag: int, multiple: bool) -> None:
+        self._answered(tag, multiple, True)
+
+    def _answered(self, tag: int, multiple: bool, fine: bool) -> None:
+        if multiple:
             tags = []
             for t in self._unconfirmed:  # in the order in which they were sent
                 if t > tag:

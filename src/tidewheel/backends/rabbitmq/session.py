@@ -17,7 +17,7 @@ from typing import Any
 from pika import exceptions
 
 from tidewheel.backends.keeping import lost_error
-from tidewheel.backends.rabbitmq import letters
+from tidewheel.backends.rabbitmq import frames, letters
 from tidewheel.backends.rabbitmq.errands import Errands
 from tidewheel.backends.rabbitmq.faults import NOT_FOUND, reply_code, translate
 from tidewheel.backends.rabbitmq.link import Answer, Channel, Link, cancel, forget
@@ -361,10 +361,9 @@ class Session:
     def _write_acks(self, channel: Channel, upto: int, single: Sequence[int]) -> None:
         if not channel.is_open:
             return
-        if upto:
-            channel.basic_ack(upto, multiple=True)
-        for tag in single:
-            channel.basic_ack(tag)
+        number = channel.channel_number
+        said = [frames.acknowledgement(number, upto, multiple=True)] if upto else []
+        self.link.send(channel, b"".join([*said, *(frames.acknowledgement(number, tag) for tag in single)]))
 
     # -- the end --------------------------------------------------------------------------------------------------------
 

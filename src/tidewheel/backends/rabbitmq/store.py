@@ -243,8 +243,8 @@ class Store:
         """Have what these messages need on their way."""
         self.publisher()  # a new one may have found out that something is missing
         self.declare(queues)
-        if any(m.exchange for m in messages):
-            level = max(LEVELS - 1 - m.key.replace(".", "").index("1") for m in messages if m.exchange)
+        if delayed := [m for m in messages if m.exchange]:
+            level = max(LEVELS - 1 - m.key.replace(".", "").index("1") for m in delayed)
             if level > self._steps:
                 self._ladder(level)
 
