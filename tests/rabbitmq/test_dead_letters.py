@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from typing import Any
 
 import pytest
 from cli_rig import run
@@ -132,6 +133,31 @@ class TestLooking:
         assert letters.revive([published.id]) == [True]
         consumer = worker(backend)
         assert [d.id for d in take(consumer, 1)] == [published.id]
+        consumer.close()
+
+    def test_what_somebody_else_put_among_the_jobs(self, url: str, backend: Backend, letters: DeadLetters) -> None:
+        """It ends there, and the worker goes on: none of it may end its connection, or it would come again and again."""
+        name = backend.broker._store.names.jobs("default", "normal")  # type: ignore[attr-defined]
+        backend.broker.publish([job()])
+        strange: list[dict[str, Any]] = [
+            {}, {"message_id": "a", "type": "t"}, {"message_id": "a", "type": "t", "headers": {}}, {"message_id": b"\xff" * 200},
+            {"message_id": "é" * 100, "type": "é" * 127}, {"headers": {"é": [1, {"b": True}]}}, {"timestamp": 2**63},
+        ]  # fmt: skip
+        ours = ["{", "[]", "{}", '{"published":-1,"queue":"q"}', '{"published":1e300,"queue":"q"}', '{"published":"1","queue":"q"}']
+        ours += ['{"published":1,"queue":""}', '{"published":1,"queue":"%s"}' % ("q" * 129), '{"published":1,"queue":"\u00e9"}', "\0"]
+        strange += [{"message_id": "m", "type": "t", "headers": {"tidewheel": text}} for text in [*ours, 7, True]]
+        with channel(url) as ch:
+            ch.confirm_delivery()
+            for fields in strange:
+                ch.basic_publish("", name, b"body", BasicProperties(**fields))
+        (published,) = backend.broker.publish([job()])
+        consumer = worker(backend)
+        found = take(consumer, 2)
+        assert found[1].id == published.id
+        assert settle(consumer, found) == ["ok", "ok"]
+        eventually(lambda: dead(backend) == len(strange))
+        assert {(v.reason, v.body) for v in letters.jobs(DEAD)} == {("undecodable", b"body")}
+        assert not consumer.beat().lost
         consumer.close()
 
     def test_what_somebody_else_put_there(self, url: str, backend: Backend, letters: DeadLetters) -> None:

@@ -211,7 +211,7 @@ def test_most_of_it_never_reaches_pika() -> None:
 
 def test_what_is_too_large_to_be_kept_is_pikas_to_put_together() -> None:
     spy = Spy()
-    big, said = sent("c", 1, 1, bytes(2 * KEPT), 100_000)
+    big, said = sent("c", 1, 1, bytes(4 * KEPT), 100_000)
     after, more = confirmed(2, 4)
     tell(spy, big, range(0, len(big), 65_536))
     tell(spy, after, [])

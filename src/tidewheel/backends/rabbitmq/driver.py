@@ -24,8 +24,9 @@ log = logging.getLogger("tidewheel.rabbitmq")
 
 CHUNK = 1 << 16
 """Bytes that are read at once."""
-KEPT = 1 << 20
-"""Bytes of a message that is not all there which are looked at again when more have come; beyond that pika puts it together."""
+KEPT = 1 << 17
+"""Bytes of a message that is not all there which are looked at again when more have come. Beyond that pika puts it together: it takes each
+frame as it comes, and whether anything has come is what its heartbeat looks at."""
 
 
 class Loop(IOLoop):  # type: ignore[misc]  # pika has no types for a checker

@@ -12,7 +12,7 @@ import msgspec
 from msgspec.structs import replace
 
 from tidewheel.backends.rabbitmq import frames, message
-from tidewheel.backends.rabbitmq.message import NOBODY, Message, Meta, again
+from tidewheel.backends.rabbitmq.message import LATEST, NOBODY, Message, Meta, again
 from tidewheel.backends.rabbitmq.store import Store
 from tidewheel.core.job import Delivery, Envelope, HistoryEntry, JobView
 from tidewheel.core.outcome import Dead
@@ -57,7 +57,8 @@ def foreign(queue: str, props: Any, body: bytes) -> Delivery:
     """What can be said of a message that is not ours."""
     name = str(props.message_id or "")[:128] or "unknown"
     envelope = Envelope(id=name, task=str(props.type or "unknown")[:128], body=body, queue=queue)
-    return Delivery(envelope=envelope, token=NOBODY, published=float(getattr(props, "timestamp", None) or 0), deliveries=1)
+    published = props.timestamp or 0
+    return Delivery(envelope=envelope, token=NOBODY, published=float(published) if published < LATEST else 0.0, deliveries=1)
 
 
 def _message(store: Store, letter: Letter) -> Message:

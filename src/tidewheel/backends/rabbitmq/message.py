@@ -8,7 +8,7 @@ given the message out again because a worker was lost: that is the server's own 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -21,12 +21,16 @@ HEADER = "tidewheel"
 LARGEST = 100_000
 """Bytes of that header, which must fit into one frame of 128 KiB with the rest."""
 
+LATEST = 2**53
+"""Seconds. No message was published then, or later."""
+
 
 class Meta(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The header."""
 
-    published: float
-    queue: str
+    # Within these bounds it can be put back, whoever wrote it.
+    published: Annotated[float, msgspec.Meta(ge=0, lt=LATEST)]
+    queue: Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
     priority: int = 0
     due: float = 0.0
     rest: float = 0.0
@@ -105,6 +109,8 @@ def read(props: Any, body: bytes) -> Arrived:
     if not isinstance(text, str) or not props.message_id or not props.type:
         raise ValueError("it has no header of Tidewheel's")
     meta = _decoder.decode(text)
+    if not meta.queue.isascii():
+        raise ValueError(f"there can be no queue {meta.queue!r}")
     lost = max(_count(headers.get("x-delivery-count")), _count(headers.get("x-acquired-count")))
     envelope = Envelope(
         id=props.message_id, task=props.type, body=body, queue=meta.queue, priority=meta.priority, expires=meta.expires, key=meta.key,
