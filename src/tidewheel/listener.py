@@ -30,11 +30,12 @@ class Listener:
         """A future of the job's record once it has ended."""
         future: Future[Record] = Future()
         with self._lock:
+            if self._thread is None:
+                thread = threading.Thread(target=self._run, name="tidewheel-results", daemon=True)
+                thread.start()  # may fail, or be interrupted by Ctrl-C: then there is no listener, even if it runs
+                self._thread = thread
             self._watched.setdefault(job_id, []).append(future)
             self._news.set()
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="tidewheel-results", daemon=True)
-                self._thread.start()
         self._store.wake_waiters()
         return future
 
@@ -60,6 +61,8 @@ class Listener:
         while True:
             self._news.clear()
             with self._lock:
+                if self._thread is not threading.current_thread():
+                    return
                 ids = list(self._watched)
                 if self._closed:
                     self._thread = None

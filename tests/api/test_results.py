@@ -337,3 +337,41 @@ def test_the_thread_ends_when_nobody_waits(monkeypatch: pytest.MonkeyPatch) -> N
     store.answers = [{"b": ended("b")}]
     assert listener.watch("b").result(10).id == "b", "and comes back"
     listener.close()
+
+
+@pytest.mark.parametrize("runs", [True, False], ids=["after it runs", "before it runs"])
+def test_ctrl_c_while_the_thread_is_started(runs: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store()
+    listener = Listener(store)
+    start = threading.Thread.start
+    strays: list[threading.Thread] = []
+
+    def interrupted(thread: threading.Thread) -> None:
+        if runs:
+            strays.append(thread)
+            start(thread)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            listener.watch("a")
+    for stray in strays:
+        stray.join(10)
+        assert not stray.is_alive(), "nobody would end it"
+    assert store.asked == []
+    store.answers = [{"a": ended("a")}]
+    assert listener.watch("a").result(10).id == "a", "the next who waits is served"
+    listener.close()
+
+
+def test_ctrl_c_while_the_thread_is_started_and_then_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(thread: threading.Thread) -> None:
+        raise KeyboardInterrupt
+
+    listener = Listener(Store())
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            listener.watch("a")
+    listener.close()

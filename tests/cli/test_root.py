@@ -102,6 +102,18 @@ def test_an_error_is_one_sentence_and_an_exit_code(error: BaseException, code: i
     assert "Traceback" not in text
 
 
+@pytest.mark.parametrize(("error", "code"), [(errors.BrokerUnavailable("x"), 1), (KeyboardInterrupt(), 130)])
+def test_an_error_at_the_very_end_is_one_sentence_too(error: BaseException, code: int, rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(self: Session) -> None:
+        raise error
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Session, "close", fail)
+        text = rig("status", code=code).stderr
+    assert "Traceback" not in text
+    assert ("Error: x" in text) == (code == 1)
+
+
 def test_a_bug_says_that_it_is_one_and_v_shows_where(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(self: Session) -> None:
         raise ZeroDivisionError("oops")

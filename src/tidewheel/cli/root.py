@@ -160,7 +160,10 @@ class Root(click.Group):
         if session.no_color or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
             ctx.color = False
         try:
-            return super().invoke(ctx)
+            try:
+                return super().invoke(ctx)
+            finally:
+                session.close()  # its errors, too, are to be explained
         except (click.exceptions.Exit, click.Abort, click.ClickException):
             raise
         except KeyboardInterrupt:
@@ -171,8 +174,6 @@ class Root(click.Group):
             raise click.exceptions.Exit(141) from None
         except Exception as error:
             raise explained(error, session) from error
-        finally:
-            session.close()
 
 
 def _version(ctx: click.Context, _option: click.Parameter, value: bool) -> None:

@@ -29,8 +29,9 @@ class Errands(Generic[T]):
             self._todo += errands
             self._news.notify()
             if self._thread is None and not self._stopped:
-                self._thread = threading.Thread(target=self._run, name="tidewheel-rabbitmq-errands", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name="tidewheel-rabbitmq-errands", daemon=True)
+                thread.start()  # may fail; the next errand tries again
+                self._thread = thread
 
     def stop(self, *, wait: bool = True) -> None:
         """What has not been done stays undone. Returns when nothing is under way, unless it is not to wait."""

@@ -93,12 +93,14 @@ class Link:
         except Exception as error:
             raise translate(error, address) from error
         self._thread = threading.Thread(target=self._run, args=(opened,), name=f"tidewheel-rabbitmq-{purpose}", daemon=True)
-        self._thread.start()
         try:
+            self._thread.start()
             opened.get(2 * address.connect_timeout + 1)
-        except Exception as error:
+        except BaseException as error:
             self.drop()
-            raise translate(error, address) from error
+            if isinstance(error, Exception):
+                raise translate(error, address) from error
+            raise  # Ctrl-C
         self._connection.add_on_connection_blocked_callback(self._on_blocked)
         self._connection.add_on_connection_unblocked_callback(self._on_unblocked)
         self.server = dict(getattr(self._connection, "server_properties", None) or {})
