@@ -35,7 +35,7 @@ class Size:
 
 
 QUICK = Size(
-    enqueue=1000, bulk=5000, drain=5000, paced=100, trips=100, idle=3, starts=1, work=200, later=20_000, beside=3000, cap=2, patience=4
+    enqueue=1000, bulk=5000, drain=5000, paced=300, trips=100, idle=3, starts=1, work=200, later=20_000, beside=3000, cap=2, patience=4
 )
 REDIS = Size(bulk=50_000, drain=50_000, later=1_000_000, beside=20_000, patience=90.0)
 """A drain of 20,000 would be over in half a second; dramatiq takes a worker for dead after 60 seconds."""
