@@ -23,10 +23,12 @@ def opened(url: str) -> Backend:
 
 @contextmanager
 def channel(url: str) -> Iterator[Any]:
-    """pika's own channel, to do to the server what operators do."""
+    """pika's own channel, to do to the server what operators do. What it publishes is confirmed, so that it is there afterwards."""
     connection = pika.BlockingConnection(pika.URLParameters(url.split("?")[0] + "%2F"))
     try:
-        yield connection.channel()
+        opened = connection.channel()
+        opened.confirm_delivery()
+        yield opened
     finally:
         if connection.is_open:
             connection.close()
