@@ -21,7 +21,7 @@ DOCS = HERE.parent / "docs/explanation/benchmarks.md"
 def page(table: Table, rows: Rows, chosen: Sequence[Variant], servers: Sequence[str], *, minutes: float) -> str:
     """The table in Markdown, with what is needed to read it. `servers`: the versions of those that took part."""
     lines = [c for c in (cells(table, line, rows) for line in table.lines) if c is not None]
-    repeats = max((len(values(rows, v.name, c, "took")) for v in chosen for c in ("A", "B", "C", "D", "E", "G", "H", "I")), default=0)
+    repeats = max((len(values(rows, v.name, c, "took")) for v in chosen for c in "ABCDEGHI"), default=0)
     noise = [r["others"] for r in rows if "others" in r]
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=HERE, capture_output=True, text=True).stdout.strip() or "no commit"
     dirty = subprocess.run(["git", "status", "--porcelain", "src"], cwd=HERE.parent, capture_output=True, text=True).stdout.strip()
